@@ -1,0 +1,82 @@
+//! What can go wrong with the catalogue or the store, for a caller that wants to act on it?
+
+use std::path::PathBuf;
+
+/// Errors of this crate. Each names the thing it is about.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// No project there.
+    #[error("no project at {0}: there is no affectory.toml in it")]
+    NoProject(PathBuf),
+    /// `init` where a project is already.
+    #[error("{0} already holds a project")]
+    ProjectExists(PathBuf),
+    /// The schema is newer than this program.
+    #[error("the catalogue has schema version {found}, this program knows versions up to {known}: install a newer affectory")]
+    NewerSchema {
+        /// Version found.
+        found: i64,
+        /// Newest version this program knows.
+        known: i64,
+    },
+    /// A configuration file that cannot be read.
+    #[error("{path}: {reason}")]
+    BadConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A release of that name exists.
+    #[error("a release named `{0}` exists already, and releases never change: choose another name")]
+    ReleaseExists(String),
+    /// No release of that name.
+    #[error("no release named `{name}` (there are: {known})")]
+    NoRelease {
+        /// The name asked for.
+        name: String,
+        /// Names that exist.
+        known: String,
+    },
+    /// No object of that hash in the store.
+    #[error("object {0} is not in the image store")]
+    NoObject(String),
+    /// An object whose bytes no longer have its name as their hash.
+    #[error("object {0} is damaged: its bytes have another SHA-256")]
+    DamagedObject(String),
+    /// A value in the database that this program would not have written.
+    #[error("the catalogue holds a value that makes no sense: {0}")]
+    Corrupt(String),
+    /// The database refused.
+    #[error("the catalogue failed while trying to {action}")]
+    Database {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Migration failed.
+    #[error("the catalogue could not be brought to this program's schema")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The store refused.
+    #[error("the image store failed on object {key}")]
+    Store {
+        /// The object.
+        key: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// A file of the project could not be read or written.
+    #[error("cannot {action} {path}")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}

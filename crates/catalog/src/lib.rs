@@ -1,0 +1,22 @@
+//! Where is everything kept? The catalogue (SQLite or PostgreSQL) and the content-addressed image store.
+//!
+//! In: rows that stages want recorded, in batches, and image bytes. Out: rows and bytes.
+//! All SQL of the program lives here, and every write that belongs together is one transaction.
+//! This crate knows nothing of pixels, networks or file formats, and never reads the clock: times
+//! are parameters, in integer milliseconds UTC.
+
+mod catalog;
+mod error;
+mod project;
+mod records;
+mod store;
+
+pub use catalog::Catalog;
+pub use error::CatalogError;
+pub use project::{Project, ProjectConfig};
+pub use records::{
+    Annotation, AnnotatorKind, ConsensusRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan, GivenFaceUpdate,
+    ImageRow, ImportItem, ImportOutcome, LabelledFace, NewAnnotation, NewFace, NewImage, NewRelease, NewSighting,
+    ProjectCounts, ReleaseItemRow, ReleaseRow, ScanOutcome, ScanStatus, Sighting,
+};
+pub use store::ImageStore;

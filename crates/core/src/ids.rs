@@ -1,0 +1,29 @@
+//! Which row of the catalogue is meant? One type for each table, so that ids cannot be mixed up.
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
+}
+
+id! {
+    /// A row of `image`.
+    ImageId,
+    /// A row of `face`.
+    FaceId,
+    /// A row of `annotator`.
+    AnnotatorId,
+    /// A row of `annotation`.
+    AnnotationId,
+    /// A row of `release`.
+    ReleaseId,
+}

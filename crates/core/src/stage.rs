@@ -1,0 +1,92 @@
+//! How does a long stage talk to whoever started it: where it is, whether it shall stop, which split it serves?
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::CoreError;
+
+/// Asks a stage to finish the item in hand, commit, and return (Ctrl-C, SIGTERM).
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks for the stop.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a stop was asked for.
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Where a stage reports how far it is: a bar on a terminal, log lines, or nothing.
+pub trait Progress: Send + Sync {
+    /// A new piece of work begins; `total` is its number of items where known.
+    fn begin(&self, what: &str, total: Option<u64>);
+    /// `n` more items are done.
+    fn advance(&self, n: u64);
+    /// A short text beside the bar (a loss, a file name).
+    fn note(&self, text: &str);
+    /// The piece of work is over.
+    fn end(&self);
+}
+
+/// Progress that nobody watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _what: &str, _total: Option<u64>) {}
+    fn advance(&self, _n: u64) {}
+    fn note(&self, _text: &str) {}
+    fn end(&self) {}
+}
+
+/// What an item of a release is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Weights are fitted on it.
+    Train,
+    /// Epochs and settings are chosen on it (AffectNet's "validation").
+    Valid,
+    /// Nothing is chosen on it.
+    Test,
+}
+
+impl Split {
+    /// In the order of their tables.
+    pub const ALL: [Split; 3] = [Split::Train, Split::Valid, Split::Test];
+
+    /// The lower-case name used in files and commands.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Valid => "valid",
+            Split::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Split {
+    type Err = CoreError;
+
+    fn from_str(text: &str) -> Result<Self, CoreError> {
+        match text.trim().to_lowercase().as_str() {
+            "train" | "training" => Ok(Split::Train),
+            "valid" | "validation" | "val" => Ok(Split::Valid),
+            "test" => Ok(Split::Test),
+            _ => Err(CoreError::UnknownSplit(text.chars().take(40).collect())),
+        }
+    }
+}

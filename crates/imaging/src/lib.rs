@@ -1,0 +1,18 @@
+//! From bytes to pixels and back: decoding within limits, orientation, crops, alignment, resizing, hashes, overlays.
+//!
+//! In: bytes that may be hostile. Out: upright 8-bit RGB pixels, or the reason why not.
+//! The only crate with image decoders; it knows nothing of files, databases or networks.
+
+mod decode;
+mod encode;
+mod error;
+mod hash;
+mod pixels;
+mod transform;
+
+pub use decode::{Decoded, ImageFormat, Limits, decode};
+pub use encode::{encode_jpeg, encode_png};
+pub use error::ImagingError;
+pub use hash::{perceptual_hash, sha256};
+pub use pixels::{GrayImage, RgbImage};
+pub use transform::{Similarity, TEMPLATE_112, align, crop_resize, resize, similarity_to_template};
