@@ -3,3 +3,22 @@
 //! Detection (MTCNN), 68 landmarks, and the backbones that `learn` trains. The weights under
 //! `assets/` are embedded in the binary; each has its origin, licence and SHA-256 beside it.
 //! This crate knows nothing of files, databases or training.
+
+mod alexnet;
+mod backbone;
+mod network;
+
+pub use alexnet::{AlexNet, AlexNetConfig};
+pub use backbone::{Backbone, BackboneConfig};
+pub use network::{Network, NetworkConfig, WeightsError, safetensors_metadata};
+
+use burn::tensor::Tensor;
+
+/// What an expression network says of a batch of faces.
+#[derive(Debug, Clone)]
+pub struct Outputs {
+    /// Unnormalised class scores, `[batch, classes]`.
+    pub logits: Tensor<2>,
+    /// Valence and arousal, unbounded, `[batch, 2]`.
+    pub valence_arousal: Tensor<2>,
+}

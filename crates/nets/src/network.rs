@@ -1,0 +1,227 @@
+//! Which networks can a recipe name, and how do they lie on disk?
+
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::{AlexNet, AlexNetConfig, Backbone, BackboneConfig, Outputs};
+
+/// What an expression network says of a batch of faces is in [`Outputs`]; this is one of the networks that say it.
+#[derive(Module, Debug)]
+pub enum Network {
+    /// The small residual default.
+    Backbone(Backbone),
+    /// The paper's baseline.
+    AlexNet(AlexNet),
+}
+
+/// The shape of a [`Network`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum NetworkConfig {
+    /// See [`BackboneConfig`].
+    Backbone(BackboneConfig),
+    /// See [`AlexNetConfig`].
+    AlexNet(AlexNetConfig),
+}
+
+/// Why weights could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// Not a safetensors file, or a damaged one.
+    #[error("the weights are not a safetensors file: {0}")]
+    Format(String),
+    /// A tensor of the network is not in the file.
+    #[error("the weights lack tensor `{0}`: they belong to another network")]
+    Missing(String),
+    /// A tensor has another shape or type.
+    #[error("tensor `{name}` has shape {found:?}, the network needs {expected:?} in 32-bit floats")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// Shape in the file.
+        found: Vec<usize>,
+        /// Shape in the network.
+        expected: Vec<usize>,
+    },
+}
+
+impl NetworkConfig {
+    /// Fresh weights from the device's random generator, drawn at once so that a seeded device gives the same ones.
+    pub fn init(&self, device: &Device) -> Network {
+        match self {
+            NetworkConfig::Backbone(config) => Network::Backbone(config.init(device)),
+            NetworkConfig::AlexNet(config) => Network::AlexNet(config.init(device)),
+        }
+        .materialize()
+    }
+}
+
+impl Network {
+    /// `[batch, channels, side, side]` of normalised pixels to both heads.
+    pub fn forward(&self, faces: Tensor<4>) -> Outputs {
+        match self {
+            Network::Backbone(network) => network.forward(faces),
+            Network::AlexNet(network) => network.forward(faces),
+        }
+    }
+
+    /// The weights as a safetensors file, tensors named by their path in the network.
+    ///
+    /// # Errors
+    /// [`WeightsError::Format`] if serialisation refuses.
+    pub fn to_safetensors(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, WeightsError> {
+        let mut collected = Collected::default();
+        self.visit(&mut collected);
+        let views: Vec<(String, TensorView<'_>)> = collected
+            .tensors
+            .iter()
+            .map(|(name, shape, bytes)| {
+                TensorView::new(Dtype::F32, shape.clone(), bytes)
+                    .map(|view| (name.clone(), view))
+                    .map_err(|e| WeightsError::Format(e.to_string()))
+            })
+            .collect::<Result<_, _>>()?;
+        safetensors::serialize(views, Some(metadata)).map_err(|e| WeightsError::Format(e.to_string()))
+    }
+
+    /// The same network with the weights of a safetensors file.
+    ///
+    /// # Errors
+    /// [`WeightsError`] if the file is damaged or belongs to another network.
+    pub fn with_safetensors(self, bytes: &[u8]) -> Result<Network, WeightsError> {
+        let file = SafeTensors::deserialize(bytes).map_err(|e| WeightsError::Format(e.to_string()))?;
+        let mut filling = Filling { file, path: Vec::new(), error: None };
+        let network = self.map(&mut filling);
+        filling.error.map_or(Ok(network), Err)
+    }
+}
+
+/// The metadata of a safetensors file, without reading its tensors.
+///
+/// # Errors
+/// [`WeightsError::Format`] if it is none.
+pub fn safetensors_metadata(bytes: &[u8]) -> Result<HashMap<String, String>, WeightsError> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| WeightsError::Format(e.to_string()))?;
+    Ok(header.metadata().clone().unwrap_or_default())
+}
+
+/// Gathers name, shape and little-endian bytes of every weight.
+#[derive(Default)]
+struct Collected {
+    path: Vec<String>,
+    tensors: Vec<(String, Vec<usize>, Vec<u8>)>,
+}
+
+impl ModuleVisitor for Collected {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        let shape = tensor.dims().to_vec();
+        let bytes = tensor.into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect();
+        self.tensors.push((self.path.join("."), shape, bytes));
+    }
+}
+
+/// Puts the tensors of a file in the place of a network's weights.
+struct Filling<'a> {
+    file: SafeTensors<'a>,
+    path: Vec<String>,
+    error: Option<WeightsError>,
+}
+
+impl Filling<'_> {
+    fn read(&self, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let name = self.path.join(".");
+        let view = self.file.tensor(&name).map_err(|_| WeightsError::Missing(name.clone()))?;
+        if view.shape() != expected || view.dtype() != Dtype::F32 {
+            return Err(WeightsError::Shape { name, found: view.shape().to_vec(), expected: expected.to_vec() });
+        }
+        Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    }
+}
+
+impl ModuleMapper for Filling<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let shape = param.lazy_shape();
+        match self.read(&shape) {
+            Ok(values) => {
+                let device = param.lazy_device();
+                let tensor = Tensor::from_data(TensorData::new(values, shape), &device);
+                let id = param.id;
+                param.transform_for_load(tensor, id)
+            }
+            Err(error) => {
+                self.error.get_or_insert(error);
+                param
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tiny() -> NetworkConfig {
+        NetworkConfig::Backbone(BackboneConfig { widths: vec![4, 8], blocks: vec![1, 1], n_classes: 3, dropout: 0.0 })
+    }
+
+    #[test]
+    fn weights_survive_a_safetensors_file_to_the_last_bit() -> Result<(), WeightsError> {
+        let device = Device::flex();
+        device.seed(1);
+        let network = tiny().init(&device);
+        let faces = Tensor::<4>::ones([2, 1, 16, 16], &device);
+        let bytes = network.to_safetensors(HashMap::from([("side".into(), "16".into())]))?;
+        device.seed(2);
+        let read_back = tiny().init(&device).with_safetensors(&bytes)?;
+        let (a, b) = (network.forward(faces.clone()), read_back.forward(faces));
+        assert_eq!(a.logits.into_data(), b.logits.into_data());
+        assert_eq!(safetensors_metadata(&bytes)?.get("side").map(String::as_str), Some("16"));
+        Ok(())
+    }
+
+    #[test]
+    fn weights_of_another_network_are_refused() -> Result<(), WeightsError> {
+        let device = Device::flex();
+        let bytes = tiny().init(&device).to_safetensors(HashMap::new())?;
+        let wider = NetworkConfig::Backbone(BackboneConfig {
+            widths: vec![8, 8],
+            blocks: vec![1, 1],
+            n_classes: 3,
+            dropout: 0.0,
+        });
+        assert!(matches!(wider.init(&device).with_safetensors(&bytes), Err(WeightsError::Shape { .. })));
+        assert!(matches!(tiny().init(&device).with_safetensors(b"nonsense"), Err(WeightsError::Format(_))));
+        Ok(())
+    }
+
+    #[test]
+    fn alexnet_takes_224_and_64_pixels() {
+        let device = Device::flex();
+        let config = AlexNetConfig { input_channels: 3, hidden_width: 16, n_classes: 8, dropout: 0.5 };
+        let network = config.init(&device);
+        for side in [224, 64] {
+            let outputs = network.forward(Tensor::<4>::zeros([1, 3, side, side], &device));
+            assert_eq!(outputs.logits.dims(), [1, 8]);
+            assert_eq!(outputs.valence_arousal.dims(), [1, 2]);
+        }
+    }
+}
