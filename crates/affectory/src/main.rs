@@ -1,2 +1,30 @@
-//! placeholder
-fn main() {}
+//! The binary: parse, start logging, call one room, print. No logic lives here.
+
+mod cli;
+mod commands;
+mod environment;
+mod failure;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    terminal::start_logging(cli.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::report(&anyhow::Error::new(error).context("failed to start")),
+    };
+    let outcome = runtime.block_on(commands::run(cli));
+    // A stage that was stopped may still have a reading thread in flight; it holds nothing that needs saving.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}

@@ -7,6 +7,7 @@ mod decode;
 mod encode;
 mod error;
 mod hash;
+mod orientation;
 mod pixels;
 mod transform;
 

@@ -1,1 +1,27 @@
-//! placeholder
+//! How does a release become a network, and a network's answer a prediction?
+//!
+//! In: samples (which face, which labels, which split), a way to read image bytes, a recipe, a seed.
+//! Out: a run's folder with checkpoints, learning curves, predictions on the valid split and
+//! `model.safetensors`; and predictions for new faces. This crate knows nothing of the catalogue,
+//! of detectors or of how a release was made.
+//!
+//! Reading order: [`recipe`], `data`, `loader`, `training` (the loop), `checkpoint`, [`predict`].
+
+mod augment;
+mod checkpoint;
+mod curves;
+mod data;
+mod error;
+mod loader;
+pub mod predict;
+pub mod recipe;
+mod scores;
+mod training;
+
+pub use checkpoint::{Epoch, RunIdentity};
+pub use data::{ReadImage, Sample, face_crop};
+pub use error::LearnError;
+pub use predict::{ModelCard, Prediction, Predictor};
+pub use recipe::Recipe;
+pub use scores::{Guess, Scores, predictions_csv, truth_csv};
+pub use training::{TrainJob, TrainReport, learning_rate, train};

@@ -1,0 +1,266 @@
+//! Which commands are there, and what do they take? Words and defaults only; behaviour is in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The whole life of a facial affect database: import, faces, releases, training, evaluation, prediction.
+#[derive(Debug, Parser)]
+#[command(name = "affectory", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// Project folder [default: the nearest folder upwards with an affectory.toml]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// One JSON document on stdout instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// More log lines on stderr (-vv for all)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Walk the whole way once on bundled sample data: import, faces, release, training, scores, predictions
+    Demo(Demo),
+    /// Make a new project
+    Init(Init),
+    /// Bring labelled images in
+    Import(Import),
+    /// Find faces, landmarks and quality in the project's images
+    #[command(subcommand)]
+    Faces(Faces),
+    /// What annotators said
+    #[command(subcommand)]
+    Annotations(Annotations),
+    /// Build, check and export releases
+    #[command(subcommand)]
+    Release(ReleaseCommand),
+    /// List the training recipes inside the program
+    Recipes,
+    /// Train a network on a release
+    Train(Train),
+    /// Score predictions against truth
+    Evaluate(Evaluate),
+    /// Read expression, valence and arousal from pictures
+    Predict(Predict),
+    /// Say what was found: database, storage, models, codecs
+    Doctor,
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Walk on FER+ in this folder (ferplus-train.tar, ferplus-valid.tar) instead of drawn faces
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where the project is made [default: affectory-demo]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Faces to draw
+    #[arg(long, default_value_t = 1600)]
+    pub faces: u32,
+    /// Passes over the training split [default: 10 on drawn faces, the recipe's own on FER+]
+    #[arg(long)]
+    pub epochs: Option<u32>,
+    /// Everything random follows from it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Folder of the new project
+    pub dir: PathBuf,
+    /// `sqlite`, or a postgres:// URL (its password comes from AFFECTORY_DB_PASSWORD)
+    #[arg(long, default_value = "sqlite")]
+    pub catalog: String,
+    /// `local`, or a folder for the image store
+    #[arg(long, default_value = "local")]
+    pub objects: String,
+}
+
+/// How the data lies on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One sub-folder for each label
+    Folder,
+    /// A CSV: image,expression,valence,arousal and optional columns
+    Csv,
+    /// AffectNet's full release (training.csv, validation.csv)
+    Affectnet,
+    /// AffectNet's eight-label release (train_set, val_set with .npy)
+    AffectnetNpy,
+    /// FER+ as tar or folder with votes.csv
+    Ferplus,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// How the data lies on disk
+    #[arg(value_enum)]
+    pub format: Format,
+    /// Files or folders to import
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Name of the source in the catalogue [default: the format's name]
+    #[arg(long)]
+    pub source: Option<String>,
+    /// ferplus: add proxy valence and arousal, a linear map of the votes (always called proxy)
+    #[arg(long)]
+    pub proxy_va: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Faces {
+    /// Look for faces in images not looked at yet
+    Run(FacesRun),
+    /// How far the detector is
+    Status(Detector),
+}
+
+#[derive(Debug, Args, Clone)]
+pub struct Detector {
+    /// `mtcnn` (inside the program), or `yunet=FILE.onnx`
+    #[arg(long, default_value = "mtcnn")]
+    pub detector: String,
+}
+
+#[derive(Debug, Args)]
+pub struct FacesRun {
+    #[command(flatten)]
+    pub detector: Detector,
+    /// Smallest face side to look for, pixels
+    #[arg(long, default_value_t = 20)]
+    pub min_face: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Annotations {
+    /// How well annotators agree
+    Agreement,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReleaseCommand {
+    /// Freeze the project's labelled faces under a name
+    Build(ReleaseBuild),
+    /// List all releases
+    List,
+    /// The count table of a release
+    Counts(ReleaseName),
+    /// Check a release: manifest, objects, splits
+    Verify(ReleaseName),
+    /// Write a release in another database's layout
+    Export(ReleaseExport),
+    /// Withdraw an image from every later delivery
+    Withdraw(ReleaseWithdraw),
+}
+
+#[derive(Debug, Args)]
+pub struct ReleaseName {
+    /// Name of the release
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ReleaseBuild {
+    /// Name of the release; never used again
+    pub name: String,
+    /// `8`, `7`, `11`, or a list such as happy,sad,anger
+    #[arg(long, default_value = "8")]
+    pub labels: String,
+    /// `given` (as the source says) or shares such as 80,10,10 (train, valid, test)
+    #[arg(long, default_value = "80,10,10")]
+    pub splits: String,
+    /// Everything random follows from it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Perceptual hashes that differ in at most this many bits are near-duplicates and stay in one split
+    #[arg(long)]
+    pub duplicate_distance: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct ReleaseExport {
+    /// Name of the release
+    pub name: String,
+    /// Layout to write
+    #[arg(long, value_enum)]
+    pub format: Format,
+    /// Folder to write to; must not exist, or be empty
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct ReleaseWithdraw {
+    /// SHA-256 of the image
+    pub image: String,
+    /// Why, for the audit log
+    #[arg(long)]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Train {
+    /// Name of the release
+    #[arg(long)]
+    pub release: String,
+    /// Name of a recipe (see `affectory recipes`) or a .toml file
+    #[arg(long, default_value = "affectory-s")]
+    pub recipe: String,
+    /// Everything random follows from it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Passes over the training split, instead of the recipe's
+    #[arg(long)]
+    pub epochs: Option<u32>,
+    /// Name of the run [default: RELEASE-RECIPE-sSEED]
+    #[arg(long)]
+    pub run: Option<String>,
+    /// Memory for crops kept between epochs, MiB
+    #[arg(long, default_value_t = 2048)]
+    pub crop_memory: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// CSV: image,expression,valence,arousal
+    #[arg(long, value_name = "CSV")]
+    pub truth: PathBuf,
+    /// CSV: the same, with optional p_<label> columns
+    #[arg(long, value_name = "CSV")]
+    pub predictions: PathBuf,
+    /// `8`, `7`, `11`, or a list such as happy,sad,anger
+    #[arg(long, default_value = "8")]
+    pub labels: String,
+    /// Also write the tables as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Also write the tables as LaTeX
+    #[arg(long, value_name = "FILE")]
+    pub latex: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Predict {
+    /// Images or folders
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Model to use: a run's folder or a model.safetensors [default: the one inside the program]
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub detector: Detector,
+    /// Each image is one face already cut out
+    #[arg(long)]
+    pub crop: bool,
+    /// Write one CSV row a face
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Write pictures with box, expression and circumplex to this folder
+    #[arg(long, value_name = "DIR")]
+    pub overlay: Option<PathBuf>,
+}

@@ -1,0 +1,252 @@
+//! What lies in a run's folder, and how does a killed run go on to the same result?
+//!
+//! `run.json` and `recipe.toml` say what the run is; `checkpoints/epoch-NNNN/` holds weights, optimizer and
+//! history, written beside and renamed into place; `model.safetensors` is the best epoch. Everything an epoch
+//! writes follows from the checkpoint before it, so an epoch that is done twice writes the same bytes.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use affectory_core::LabelSet;
+use affectory_nets::Network;
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::store::ModuleRecord;
+use burn::tensor::Bytes;
+
+use crate::LearnError;
+use crate::curves::curves_svg;
+use crate::data::Sample;
+use crate::predict::ModelCard;
+use crate::recipe::Recipe;
+use crate::scores::{Guess, Scores};
+use crate::training::TrainJob;
+
+/// What a run is made from. Two runs with the same identity and recipe give the same weights on one machine.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct RunIdentity {
+    /// Name of the release.
+    pub release: String,
+    /// SHA-256 of its manifest.
+    pub manifest_sha256: String,
+    /// Name of the recipe.
+    pub recipe: String,
+    /// The classes, comma-separated.
+    pub labels: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// Whether valence and arousal of the release are a proxy.
+    pub is_proxy: bool,
+    /// Version of the program that began the run.
+    pub version: String,
+}
+
+/// One epoch's outcome.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Epoch {
+    /// From 1.
+    pub epoch: u32,
+    /// Mean loss over the training batches.
+    pub train_loss: f64,
+    /// Scores on the valid split.
+    pub scores: Scores,
+}
+
+impl Epoch {
+    /// What the best epoch is chosen by: accuracy where there are expressions, plus a tenth of the mean CCC
+    /// where there are valence and arousal (alone, the whole of it).
+    pub fn selection(&self) -> f64 {
+        let ccc: Vec<f64> = [self.scores.valence_ccc, self.scores.arousal_ccc].into_iter().flatten().collect();
+        let mean_ccc = if ccc.is_empty() { None } else { Some(ccc.iter().sum::<f64>() / ccc.len() as f64) };
+        match (self.scores.accuracy, mean_ccc) {
+            (Some(accuracy), ccc) => accuracy + 0.1 * ccc.unwrap_or(0.0),
+            (None, ccc) => ccc.unwrap_or(f64::NEG_INFINITY),
+        }
+    }
+}
+
+/// Where a run stands after its last whole epoch.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub struct State {
+    /// Every epoch.
+    pub history: Vec<Epoch>,
+    /// The best one.
+    pub best: Option<Epoch>,
+}
+
+/// A run's folder, held by this process alone until it is dropped.
+pub struct RunFolder {
+    path: PathBuf,
+    _lock: fs::File,
+}
+
+impl RunFolder {
+    /// Makes the folder, or checks that it holds this very run. Waits for no other process.
+    ///
+    /// # Errors
+    /// [`LearnError::OtherRun`], or what the file system refuses.
+    pub fn open(path: &Path, identity: &RunIdentity, recipe: &Recipe) -> Result<Self, LearnError> {
+        fs::create_dir_all(path).map_err(|e| file("create folder", path, e))?;
+        let lock_path = path.join("run.lock");
+        let lock = fs::File::create(&lock_path).map_err(|e| file("create", &lock_path, e))?;
+        if lock.try_lock().is_err() {
+            let reason = "another process is training this run now".into();
+            return Err(LearnError::BadModel { path: path.to_owned(), reason });
+        }
+        let folder = Self { path: path.to_owned(), _lock: lock };
+        let run_json = path.join("run.json");
+        let recipe_toml = recipe.to_toml()?;
+        match fs::read(&run_json) {
+            Ok(bytes) => {
+                let saved: RunIdentity = parse_json(&run_json, &bytes)?;
+                let saved_recipe = fs::read_to_string(path.join("recipe.toml")).unwrap_or_default();
+                let same = RunIdentity { version: identity.version.clone(), ..saved } == *identity;
+                if !same || saved_recipe != recipe_toml {
+                    return Err(LearnError::OtherRun { path: path.to_owned() });
+                }
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                folder.write("recipe.toml", recipe_toml.as_bytes())?;
+                folder.write("run.json", &to_json(identity))?;
+            }
+            Err(e) => return Err(file("read", &run_json, e)),
+        }
+        Ok(folder)
+    }
+
+    /// State, weights and optimizer after the last whole epoch.
+    ///
+    /// # Errors
+    /// [`LearnError::BadModel`] for a damaged checkpoint.
+    pub fn last_checkpoint(&self) -> Result<Option<(State, ModuleRecord, Bytes)>, LearnError> {
+        let Some(path) = self.checkpoints()?.pop() else { return Ok(None) };
+        let state_path = path.join("state.json");
+        let bytes = fs::read(&state_path).map_err(|e| file("read", &state_path, e))?;
+        let state = parse_json(&state_path, &bytes)?;
+        let bad = |e: burn::store::RecordError| LearnError::BadModel { path: path.clone(), reason: e.to_string() };
+        let record = ModuleRecord::load(path.join("network.bpk")).map_err(bad)?;
+        let optimizer_path = path.join("optimizer.bpk");
+        let optimizer = fs::read(&optimizer_path).map_err(|e| file("read", &optimizer_path, e))?;
+        Ok(Some((state, record, Bytes::from_bytes_vec(optimizer))))
+    }
+
+    /// Writes a checkpoint whole or not at all, then the history and curves; keeps the last two checkpoints.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn save_checkpoint(&self, state: &State, network: &Network, optimizer: &ModuleOptimizer) -> Result<(), LearnError> {
+        let name = format!("epoch-{:04}", state.history.len());
+        let folder = self.path.join("checkpoints");
+        let unfinished = folder.join(format!("{name}.unfinished"));
+        let bad = |e: burn::store::RecordError| LearnError::BadModel { path: unfinished.clone(), reason: e.to_string() };
+        // What an earlier, killed attempt left.
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished).map_err(|e| file("remove", &unfinished, e))?;
+        }
+        fs::create_dir_all(&unfinished).map_err(|e| file("create folder", &unfinished, e))?;
+        let record = network.clone().into_record().into_bytes().map_err(bad)?;
+        write_synced(&unfinished.join("network.bpk"), &record)?;
+        write_synced(&unfinished.join("optimizer.bpk"), &optimizer.into_bytes().map_err(bad)?)?;
+        write_synced(&unfinished.join("state.json"), &to_json(state))?;
+        let finished = folder.join(&name);
+        fs::rename(&unfinished, &finished).map_err(|e| file("rename", &unfinished, e))?;
+        sync_folder(&folder)?;
+
+        self.write("history.csv", history_csv(&state.history).as_bytes())?;
+        self.write("curves.svg", curves_svg(&state.history).as_bytes())?;
+        let mut old = self.checkpoints()?;
+        old.truncate(old.len().saturating_sub(2));
+        for path in old {
+            fs::remove_dir_all(&path).map_err(|e| file("remove", &path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Writes `model.safetensors`: weights and everything `predict` needs to use them.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn save_best(&self, network: &Network, job: &TrainJob, epoch: &Epoch) -> Result<(), LearnError> {
+        let card = ModelCard::new(job, epoch);
+        let metadata = HashMap::from([(ModelCard::KEY.to_owned(), String::from_utf8_lossy(&to_json(&card)).into_owned())]);
+        self.write("model.safetensors", &network.to_safetensors(metadata)?)
+    }
+
+    /// Writes the best epoch's answers on the valid split as the contract's CSV, and the truth beside it.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn save_predictions(&self, samples: &[Sample], guesses: &[Guess], labels: &LabelSet) -> Result<(), LearnError> {
+        self.write("valid-predictions.csv", crate::scores::predictions_csv(samples, guesses, labels).as_bytes())?;
+        self.write("valid-truth.csv", crate::scores::truth_csv(samples).as_bytes())
+    }
+
+    /// Finished checkpoints, oldest first.
+    fn checkpoints(&self) -> Result<Vec<PathBuf>, LearnError> {
+        let folder = self.path.join("checkpoints");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(file("read", &folder, e)),
+        };
+        let mut found: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|e| e.path()))
+            .filter(|p| p.extension().is_none() && p.join("state.json").exists())
+            .collect();
+        found.sort();
+        Ok(found)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), LearnError> {
+        let unfinished = self.path.join(format!("{name}.unfinished"));
+        write_synced(&unfinished, bytes)?;
+        fs::rename(&unfinished, self.path.join(name)).map_err(|e| file("rename", &unfinished, e))
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), LearnError> {
+    let write = || -> std::io::Result<()> {
+        let mut out = fs::File::create(path)?;
+        out.write_all(bytes)?;
+        out.sync_all()
+    };
+    write().map_err(|e| file("write", path, e))
+}
+
+/// A rename is only safe from a power loss once its folder is on disk.
+fn sync_folder(path: &Path) -> Result<(), LearnError> {
+    fs::File::open(path).and_then(|folder| folder.sync_all()).map_err(|e| file("sync", path, e))
+}
+
+pub(crate) fn file(action: &'static str, path: &Path, source: std::io::Error) -> LearnError {
+    LearnError::File { action, path: path.to_owned(), source }
+}
+
+pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, LearnError> {
+    serde_json::from_slice(bytes).map_err(|e| LearnError::BadModel { path: path.to_owned(), reason: e.to_string() })
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    // Our own structs of numbers and text always serialise; an empty file would be refused when read.
+    serde_json::to_vec_pretty(value).unwrap_or_default()
+}
+
+fn history_csv(history: &[Epoch]) -> String {
+    let mut csv = String::from("epoch,train_loss,valid_accuracy,valid_f1_macro,valid_valence_ccc,valid_arousal_ccc\n");
+    for e in history {
+        let cell = |value: Option<f64>| value.map(|v| format!("{v:.6}")).unwrap_or_default();
+        let s = &e.scores;
+        csv += &format!(
+            "{},{:.6},{},{},{},{}\n",
+            e.epoch,
+            e.train_loss,
+            cell(s.accuracy),
+            cell(s.f1_macro),
+            cell(s.valence_ccc),
+            cell(s.arousal_ccc)
+        );
+    }
+    csv
+}

@@ -1,0 +1,64 @@
+//! What can go wrong while learning, for a caller that wants to act on it?
+
+use std::path::PathBuf;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum LearnError {
+    /// A recipe that is unknown or does not make sense.
+    #[error("recipe `{name}`: {reason}")]
+    Recipe {
+        /// Its name or path.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nothing to learn from.
+    #[error("the release has no usable item in split `{0}`")]
+    EmptySplit(&'static str),
+    /// A face of the release could not be read.
+    #[error("cannot read image `{image}`: {reason}")]
+    Image {
+        /// SHA-256 or path of the image.
+        image: String,
+        /// Why.
+        reason: String,
+    },
+    /// The reading threads ended before the pass did.
+    #[error("a thread that reads training images died; the log above says why")]
+    LoaderDied,
+    /// The loss is no longer a number.
+    #[error("the loss is not a number in epoch {epoch}: try a lower learning_rate")]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: u32,
+    },
+    /// A run folder that belongs to something else.
+    #[error("{path} holds a run of another recipe, release or seed: choose another --run name, or remove it")]
+    OtherRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run, a checkpoint or a model that cannot be used.
+    #[error("{path}: {reason}")]
+    BadModel {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file that could not be read or written.
+    #[error("cannot {action} {path}")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Weights that do not fit.
+    #[error(transparent)]
+    Weights(#[from] affectory_nets::WeightsError),
+}

@@ -1,0 +1,221 @@
+//! How do batches reach the trainer before it asks? Threads read, crop and augment ahead, in a fixed order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+use affectory_core::LabelSet;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::LearnError;
+use crate::augment::{augment, normalise};
+use crate::data::{Faces, target};
+use crate::recipe::Recipe;
+
+/// A step's worth of faces, flat and ready to become tensors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Index of each face in its split.
+    pub faces: Vec<usize>,
+    /// `[batch, channels, side, side]`.
+    pub pixels: Vec<f32>,
+    /// `[batch, classes]`; a row of zeros has no expression.
+    pub distributions: Vec<f32>,
+    /// `[batch, 2]`; 0 where unknown.
+    pub valence_arousal: Vec<f32>,
+    /// `[batch, 2]`: 1 where known, else 0.
+    pub valence_arousal_known: Vec<f32>,
+}
+
+/// What the loader needs besides the faces.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Batch size, sides and augmentation.
+    pub recipe: Recipe,
+    /// Order of the classes.
+    pub labels: LabelSet,
+    /// Epoch seed: order and augmentation follow from it and from the face, not from the threads. `None`: in order and unchanged.
+    pub seed: Option<u64>,
+    /// Reading threads, at least 1.
+    pub n_threads: usize,
+}
+
+/// Batches of one pass, in an order that only the seed decides.
+pub struct Batches {
+    receiver: Receiver<(usize, Result<Batch, LearnError>)>,
+    early: BTreeMap<usize, Result<Batch, LearnError>>,
+    next_idx: usize,
+    n_batches: usize,
+}
+
+impl Batches {
+    /// Starts the threads. A shuffled pass leaves out the last, smaller batch (batch statistics of a few
+    /// faces are noise) unless it is the only one; a pass in order has every face.
+    pub fn start(faces: &Arc<Faces>, plan: Plan) -> Self {
+        let mut order: Vec<usize> = (0..faces.len()).collect();
+        if let Some(seed) = plan.seed {
+            order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        }
+        let size = plan.recipe.batch_size;
+        let whole = order.len() / size;
+        let n_batches = if plan.seed.is_some() && whole > 0 { whole } else { order.len().div_ceil(size) };
+        let work = Arc::new((order, plan, AtomicUsize::new(0)));
+        // Two batches a thread ahead: enough to ride out a slow image, little memory.
+        let n_threads = work.1.n_threads.max(1);
+        let (sender, receiver) = sync_channel(2 * n_threads);
+        for _ in 0..n_threads {
+            let (faces, work, sender) = (Arc::clone(faces), Arc::clone(&work), sender.clone());
+            thread::spawn(move || {
+                let (order, plan, next) = &*work;
+                loop {
+                    let batch_idx = next.fetch_add(1, Ordering::Relaxed);
+                    if batch_idx >= n_batches {
+                        return;
+                    }
+                    let chunk = &order[batch_idx * size..((batch_idx + 1) * size).min(order.len())];
+                    // The trainer stopped listening: nothing left to do.
+                    if sender.send((batch_idx, read_batch(&faces, chunk, plan))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Self { receiver, early: BTreeMap::new(), next_idx: 0, n_batches }
+    }
+
+    /// Number of batches in the pass.
+    pub fn n_batches(&self) -> usize {
+        self.n_batches
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch, LearnError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next_idx == self.n_batches {
+            return None;
+        }
+        loop {
+            if let Some(batch) = self.early.remove(&self.next_idx) {
+                self.next_idx += 1;
+                return Some(batch);
+            }
+            match self.receiver.recv() {
+                Ok((batch_idx, batch)) => self.early.insert(batch_idx, batch),
+                // Every thread is gone and a batch is missing: a pass must not end short in silence.
+                Err(_) => {
+                    self.next_idx = self.n_batches;
+                    return Some(Err(LearnError::LoaderDied));
+                }
+            };
+        }
+    }
+}
+
+fn read_batch(faces: &Faces, chunk: &[usize], plan: &Plan) -> Result<Batch, LearnError> {
+    let side = plan.recipe.input_side as usize;
+    let n_channels = plan.recipe.colour.n_channels();
+    let n_values = n_channels * side * side;
+    let n_classes = plan.labels.n_classes();
+    let mut batch = Batch {
+        faces: chunk.to_vec(),
+        pixels: vec![0.0; chunk.len() * n_values],
+        distributions: vec![0.0; chunk.len() * n_classes],
+        valence_arousal: vec![0.0; chunk.len() * 2],
+        valence_arousal_known: vec![0.0; chunk.len() * 2],
+    };
+    for (row, &face_idx) in chunk.iter().enumerate() {
+        let out = &mut batch.pixels[row * n_values..(row + 1) * n_values];
+        faces.with_crop(face_idx, |crop| match plan.seed {
+            Some(seed) => {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                rng.set_stream(face_idx as u64 + 1);
+                augment(crop, side, n_channels, &plan.recipe, &mut rng, out);
+            }
+            None => normalise(crop, n_channels, out),
+        })?;
+        let target = target(&faces.samples()[face_idx], &plan.labels, &plan.recipe);
+        if !target.distribution.is_empty() {
+            batch.distributions[row * n_classes..(row + 1) * n_classes].copy_from_slice(&target.distribution);
+        }
+        for (place, value) in target.valence_arousal.into_iter().enumerate() {
+            if let Some(value) = value {
+                batch.valence_arousal[row * 2 + place] = value;
+                batch.valence_arousal_known[row * 2 + place] = 1.0;
+            }
+        }
+    }
+    Ok(batch)
+}
+
+/// The seed of one epoch of a run: neighbouring epochs and runs share nothing.
+pub fn epoch_seed(run_seed: u64, epoch: u32) -> u64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(run_seed);
+    rng.set_stream(u64::from(epoch));
+    rng.random()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Sample;
+    use affectory_core::{BoundingBox, Expression, Split};
+    use affectory_imaging::{RgbImage, encode_png};
+
+    fn faces(n: usize) -> Arc<Faces> {
+        let samples = (0..n)
+            .map(|i| Sample {
+                name: i.to_string(),
+                image: i.to_string(),
+                bounding_box: BoundingBox::whole(16, 16),
+                expression: Expression::from_index(i % 8),
+                votes: [0; 11],
+                valence: Some(0.1),
+                arousal: None,
+                split: Split::Train,
+            })
+            .collect();
+        let read = Arc::new(|name: &str| {
+            let shade = name.parse::<usize>().map_err(|e| e.to_string())? % 250;
+            let mut picture = RgbImage::filled(16, 16, [shade as u8; 3]);
+            picture.pixels[0] = 255;
+            encode_png(&picture).map_err(|e| e.to_string())
+        });
+        Arc::new(Faces::new(samples, read, &recipe(), 4096))
+    }
+
+    fn recipe() -> Recipe {
+        Recipe { input_side: 16, batch_size: 4, ..Recipe::default() }
+    }
+
+    fn pass(n_threads: usize, seed: Option<u64>) -> Vec<Batch> {
+        let plan = Plan { recipe: recipe(), labels: LabelSet::eight(), seed, n_threads };
+        Batches::start(&faces(23), plan).map(|b| b.expect("drawn faces decode")).collect()
+    }
+
+    #[test]
+    fn threads_do_not_change_the_batches() {
+        assert_eq!(pass(1, Some(3)), pass(4, Some(3)));
+        assert_ne!(pass(1, Some(3))[0].faces, pass(1, Some(4))[0].faces);
+    }
+
+    #[test]
+    fn a_pass_in_order_has_every_face_once() {
+        let seen: Vec<usize> = pass(3, None).iter().flat_map(|b| b.faces.clone()).collect();
+        assert_eq!(seen, (0..23).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_unreadable_image_is_an_error_that_names_it() {
+        let broken = Sample { image: "no number".into(), ..faces(1).samples()[0].clone() };
+        let faces = Arc::new(Faces::new(vec![broken], Arc::new(|_: &str| Err("gone".into())), &recipe(), 0));
+        let plan = Plan { recipe: recipe(), labels: LabelSet::eight(), seed: None, n_threads: 1 };
+        let found = Batches::start(&faces, plan).next();
+        assert!(matches!(found, Some(Err(LearnError::Image { image, .. })) if image == "no number"));
+    }
+}

@@ -1,0 +1,164 @@
+//! What does a trained network say of a face in a photograph?
+
+use std::path::Path;
+
+use affectory_core::{BoundingBox, Expression, LabelSet, ValenceArousal};
+use affectory_imaging::RgbImage;
+use affectory_nets::{Network, safetensors_metadata};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::LearnError;
+use crate::augment::normalise;
+use crate::checkpoint::{Epoch, RunIdentity, file, parse_json};
+use crate::data::face_crop;
+use crate::recipe::Recipe;
+use crate::training::{TrainJob, guess};
+
+/// Everything a model file says of itself, in its safetensors header.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ModelCard {
+    /// What it was trained from.
+    pub run: RunIdentity,
+    /// How.
+    pub recipe: Recipe,
+    /// The epoch kept, with its scores on the valid split.
+    pub epoch: Epoch,
+    /// Faces in the training split.
+    pub n_train: usize,
+    /// Faces in the valid split.
+    pub n_valid: usize,
+    /// Whether the expression head was trained.
+    pub has_expression: bool,
+    /// Whether the valence/arousal head was trained.
+    pub has_valence_arousal: bool,
+}
+
+impl ModelCard {
+    /// The header's key.
+    pub(crate) const KEY: &'static str = "affectory";
+
+    pub(crate) fn new(job: &TrainJob, epoch: &Epoch) -> Self {
+        let count = |split| job.samples.iter().filter(|s| s.split == split).count();
+        let train = || job.samples.iter().filter(|s| s.split == affectory_core::Split::Train);
+        Self {
+            run: job.identity.clone(),
+            recipe: job.recipe.clone(),
+            epoch: epoch.clone(),
+            n_train: count(affectory_core::Split::Train),
+            n_valid: count(affectory_core::Split::Valid),
+            has_expression: train().any(|s| s.expression.is_some()),
+            has_valence_arousal: train().any(|s| s.valence.is_some() || s.arousal.is_some()),
+        }
+    }
+}
+
+/// What a model says of one face.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The most probable category; `None` if the model has no expression head.
+    pub expression: Option<Expression>,
+    /// Probability of each category of the model's label set, in its order.
+    pub probabilities: Vec<(Expression, f32)>,
+    /// The point in the circumplex; `None` if the model has no such head.
+    pub valence_arousal: Option<ValenceArousal>,
+    /// Whether the model learnt valence and arousal from a proxy.
+    pub is_proxy: bool,
+}
+
+/// A trained network, ready for faces.
+pub struct Predictor {
+    card: ModelCard,
+    labels: LabelSet,
+    network: Network,
+}
+
+/// The model inside the program: recipe, data, scores and limits are in its model card.
+#[cfg(bundled_model)]
+const BUNDLED: &[u8] = include_bytes!("../assets/affectory-s.safetensors");
+
+impl Predictor {
+    /// Reads `model.safetensors` of a run (or the run's folder).
+    ///
+    /// # Errors
+    /// [`LearnError::BadModel`] or [`LearnError::Weights`].
+    pub fn load(path: &Path) -> Result<Self, LearnError> {
+        let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
+        let bytes = std::fs::read(&path).map_err(|e| file("read", &path, e))?;
+        Self::from_bytes(&path, &bytes)
+    }
+
+    /// Reads a model from memory; `path` is only for messages.
+    ///
+    /// # Errors
+    /// As [`Predictor::load`].
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, LearnError> {
+        let bad = |reason: String| LearnError::BadModel { path: path.to_owned(), reason };
+        let metadata = safetensors_metadata(bytes)?;
+        let text = metadata.get(ModelCard::KEY).ok_or_else(|| bad("not a model of this program".into()))?;
+        let card: ModelCard = parse_json(path, text.as_bytes())?;
+        // The header comes from outside: a recipe that passes here cannot ask for absurd sizes.
+        let recipe = Recipe::parse("model", &card.recipe.to_toml()?)?;
+        let labels = LabelSet::parse(&card.run.labels).map_err(|e| bad(e.to_string()))?;
+        let device = Device::flex();
+        let network = recipe.network(labels.n_classes()).init(&device).with_safetensors(bytes)?;
+        Ok(Self { card, labels, network })
+    }
+
+    /// What the model says of itself.
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// Name for output: recipe, release and seed.
+    pub fn name(&self) -> String {
+        let run = &self.card.run;
+        format!("{} ({}, seed {})", run.recipe, run.release, run.seed)
+    }
+
+    /// Expression and affect of each face box in a picture. Each face is seen plain and mirrored, and the answers averaged.
+    pub fn predict(&self, picture: &RgbImage, faces: &[BoundingBox]) -> Vec<Prediction> {
+        if faces.is_empty() {
+            return Vec::new();
+        }
+        let recipe = &self.card.recipe;
+        let side = recipe.input_side as usize;
+        let n_channels = recipe.colour.n_channels();
+        let n_values = n_channels * side * side;
+        let mut pixels = vec![0.0; faces.len() * 2 * n_values];
+        for (face, out) in faces.iter().zip(pixels.chunks_exact_mut(2 * n_values)) {
+            let crop = face_crop(picture, *face, recipe.crop_scale, recipe.input_side, recipe.colour);
+            let (plain, mirrored) = out.split_at_mut(n_values);
+            normalise(&crop, n_channels, plain);
+            for (to, from) in mirrored.chunks_exact_mut(side).zip(plain.chunks_exact(side)) {
+                to.copy_from_slice(from);
+                to.reverse();
+            }
+        }
+        let shape = [faces.len() * 2, n_channels, side, side];
+        let tensor = Tensor::from_data(TensorData::new(pixels, shape), &Device::flex());
+        guess(&self.network, tensor)
+            .chunks_exact(2)
+            .map(|pair| {
+                let mean = |a: f32, b: f32| f32::midpoint(a, b);
+                let probabilities: Vec<(Expression, f32)> = self
+                    .labels
+                    .labels()
+                    .iter()
+                    .zip(pair[0].probabilities.iter().zip(&pair[1].probabilities))
+                    .map(|(label, (a, b))| (*label, mean(*a, *b)))
+                    .collect();
+                let best = probabilities.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a });
+                let point = ValenceArousal::clamped(
+                    mean(pair[0].valence, pair[1].valence),
+                    mean(pair[0].arousal, pair[1].arousal),
+                );
+                Prediction {
+                    expression: best.map(|(label, _)| label).filter(|_| self.card.has_expression),
+                    probabilities: if self.card.has_expression { probabilities } else { Vec::new() },
+                    valence_arousal: self.card.has_valence_arousal.then_some(point),
+                    is_proxy: self.card.run.is_proxy,
+                }
+            })
+            .collect()
+    }
+}
