@@ -1,1 +1,60 @@
-//! placeholder
+//! How good are predictions, how far do annotators agree, and how is that written down?
+//!
+//! In: labels, scores and numbers, or two CSV files. Out: figures (`None` where undefined, never 0 or NaN),
+//! tables and a picture. Pure functions throughout: this crate knows nothing of the catalogue, networks or
+//! images, and writes no files.
+//!
+//! ```
+//! use affectory_core::LabelSet;
+//! use affectory_evaluate::{Missing, evaluate, read_table};
+//!
+//! let truth = "image,expression,valence,arousal\na.png,happy,0.6,0.2\nb.png,sad,-0.5,-0.3\n";
+//! let guess = "image,expression,valence,arousal\na.png,happy,0.4,0.1\nb.png,fear,-0.3,0.4\n";
+//! let evaluation = evaluate(
+//!     &read_table(truth.as_bytes(), "truth.csv")?,
+//!     &read_table(guess.as_bytes(), "predictions.csv")?,
+//!     &LabelSet::eight(),
+//!     Missing::Refused,
+//! )?;
+//! assert_eq!(evaluation.accuracy, Some(0.5));
+//! assert_eq!(evaluation.valence.sagr, Some(1.0));
+//! assert_eq!(evaluation.roc_auc_macro, None); // no p_<label> columns
+//! # Ok::<(), affectory_evaluate::EvaluateError>(())
+//! ```
+
+mod error;
+
+mod table;
+
+mod evaluation;
+
+mod calibration;
+mod confusion;
+mod incomplete_beta;
+mod ranking;
+mod regression;
+
+mod agreement;
+mod bootstrap;
+mod consensus;
+mod reliability;
+
+mod render;
+
+pub use agreement::{
+    Agreement, CategoryAgreement, CategoryPair, DimensionAgreement, DimensionPair, Rating, agreement,
+    category_agreement, dimension_agreement,
+};
+pub use bootstrap::{Bootstrap, Interval, percentile_interval};
+pub use calibration::{
+    CalibrationError, are_probabilities, brier, calibration_error, log_loss, top_class, top_k_accuracy,
+};
+pub use confusion::{Averaged, Class, ConfusionMatrix, KappaWeights};
+pub use consensus::{Consensus, Vote, majority, plurality};
+pub use error::EvaluateError;
+pub use evaluation::{Evaluation, Missing, SkewNormalised, evaluate};
+pub use ranking::{RankingScore, Scores, macro_mean, rank_classes, rank_micro, support_mean};
+pub use regression::{Moments, RegressionScore, regression, spearman};
+pub use reliability::{Icc, Level, Units, fleiss_kappa, icc, krippendorff_alpha};
+pub use render::{Format, class_table, comparison_table, confusion_svg, confusion_table};
+pub use table::{Row, Table, read_table};
