@@ -1,5 +1,7 @@
 //! Do probabilities mean what they say: top-k accuracy, calibration error, Brier score, log loss?
 
+use rayon::prelude::*;
+
 use crate::confusion::{Class, ratio};
 use crate::ranking::Scores;
 
@@ -14,7 +16,8 @@ pub struct CalibrationError {
 
 /// Whether all scores are at least 0 and every row sums to 1 within 1e-6.
 pub fn are_probabilities(scores: Scores<'_>) -> bool {
-    scores.rows().all(|row| row.iter().all(|&p| p >= 0.0) && (row.iter().sum::<f64>() - 1.0).abs() <= 1e-6)
+    let is_distribution = |row: &[f64]| row.iter().all(|&p| p >= 0.0) && (row.iter().sum::<f64>() - 1.0).abs() <= 1e-6;
+    scores.par_rows().with_min_len(1 << 12).all(is_distribution)
 }
 
 /// The class of the highest score of a row; a tie goes to the lowest class.
@@ -25,15 +28,12 @@ pub fn top_class(row: &[f64]) -> Class {
 
 /// Share of rows whose true class is among the `k` highest scores; a tie goes to the lowest class.
 pub fn top_k_accuracy(truth: &[Class], scores: Scores<'_>, k: usize) -> Option<f64> {
-    let hits = scores.rows().zip(truth).filter(|&(row, &truth)| {
+    let hit = |row: &[f64], truth: Class| {
         let truth = usize::from(truth);
-        let ahead = row
-            .iter()
-            .enumerate()
-            .filter(|&(class, &score)| score > row[truth] || (score == row[truth] && class < truth));
-        ahead.count() < k
-    });
-    ratio(hits.count() as f64, scores.rows().len() as f64)
+        let is_ahead = |(class, &score): (usize, &f64)| score > row[truth] || (score == row[truth] && class < truth);
+        row.iter().enumerate().filter(|&rival| is_ahead(rival)).count() < k
+    };
+    row_mean(truth, scores, |row, truth| f64::from(u8::from(hit(row, truth))))
 }
 
 /// Calibration of the highest probability in `n_bins` bins of equal width `(low, high]`; undefined without
@@ -43,18 +43,20 @@ pub fn calibration_error(truth: &[Class], scores: Scores<'_>, n_bins: usize) -> 
     if n == 0 || n_bins == 0 || !are_probabilities(scores) {
         return None;
     }
-    let mut bins = vec![(0.0f64, 0.0f64, 0.0f64); n_bins]; // rows, hits, sum of confidence
-    for (row, &truth) in scores.rows().zip(truth) {
-        let class = top_class(row);
-        let confidence = row[usize::from(class)];
-        let bin = ((confidence * n_bins as f64).ceil() - 1.0).clamp(0.0, (n_bins - 1) as f64) as usize;
-        let (rows, hits, sum) = &mut bins[bin];
-        *rows += 1.0;
-        *hits += f64::from(u8::from(class == truth));
-        *sum += confidence;
-    }
+    // Of each bin its rows, its hits and its sum of confidence.
+    let bins = scores.sum(
+        truth,
+        || vec![[0.0f64; 3]; n_bins],
+        |bins, row, truth| {
+            let class = top_class(row);
+            let confidence = row[usize::from(class)];
+            let bin = ((confidence * n_bins as f64).ceil() - 1.0).clamp(0.0, (n_bins - 1) as f64) as usize;
+            add(&mut bins[bin], [1.0, f64::from(u8::from(class == truth)), confidence]);
+        },
+        |bins, more| bins.iter_mut().zip(more).for_each(|(bin, more)| add(bin, more)),
+    );
     let mut error = CalibrationError { expected: 0.0, maximum: 0.0 };
-    for (rows, hits, sum) in bins.into_iter().filter(|bin| bin.0 > 0.0) {
+    for [rows, hits, sum] in bins.into_iter().filter(|bin| bin[0] > 0.0) {
         let gap = ((hits - sum) / rows).abs();
         error.expected += gap * rows / n as f64;
         error.maximum = error.maximum.max(gap);
@@ -64,25 +66,27 @@ pub fn calibration_error(truth: &[Class], scores: Scores<'_>, n_bins: usize) -> 
 
 /// Mean of `-ln p(truth)`, p clipped away from 0 and 1 by 2.2e-16; undefined for scores that are no probabilities.
 pub fn log_loss(truth: &[Class], scores: Scores<'_>) -> Option<f64> {
-    let loss = |(row, &truth): (&[f64], &Class)| -row[usize::from(truth)].clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln();
-    probabilistic_mean(truth, scores, loss)
+    let loss = |row: &[f64], truth: Class| -row[usize::from(truth)].clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln();
+    if are_probabilities(scores) { row_mean(truth, scores, loss) } else { None }
 }
 
 /// Mean over rows of the squared distance to the true class's corner, 0 to 2 (Brier 1950); undefined for
 /// scores that are no probabilities.
 pub fn brier(truth: &[Class], scores: Scores<'_>) -> Option<f64> {
-    let distance = |(row, &truth): (&[f64], &Class)| {
+    let distance = |row: &[f64], truth: Class| {
         let parts = row.iter().enumerate().map(|(class, p)| p - f64::from(u8::from(class == usize::from(truth))));
         parts.map(|part| part * part).sum::<f64>()
     };
-    probabilistic_mean(truth, scores, distance)
+    if are_probabilities(scores) { row_mean(truth, scores, distance) } else { None }
 }
 
-fn probabilistic_mean(truth: &[Class], scores: Scores<'_>, of_row: impl Fn((&[f64], &Class)) -> f64) -> Option<f64> {
-    if !are_probabilities(scores) {
-        return None;
-    }
-    ratio(scores.rows().zip(truth).map(of_row).sum(), scores.rows().len() as f64)
+fn row_mean(truth: &[Class], scores: Scores<'_>, of_row: impl Fn(&[f64], Class) -> f64 + Sync) -> Option<f64> {
+    let sum = scores.sum(truth, || 0.0, |sum, row, truth| *sum += of_row(row, truth), |sum, more| *sum += more);
+    ratio(sum, scores.rows().len() as f64)
+}
+
+fn add(sums: &mut [f64; 3], terms: [f64; 3]) {
+    sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
 }
 
 #[cfg(test)]

@@ -162,15 +162,15 @@ impl ConfusionMatrix {
     pub fn weighted_kappa(&self, weights: KappaWeights) -> Option<f64> {
         let (support, predicted, total) = (self.support(), self.predicted(), self.total());
         let (mut observed, mut expected) = (0.0, 0.0);
-        for truth in 0..self.n_classes {
-            for guess in (0..self.n_classes).filter(|&guess| guess != truth) {
+        for (truth, row) in self.rows().enumerate() {
+            for (guess, count) in row.iter().enumerate().filter(|&(guess, _)| guess != truth) {
                 let distance = truth.abs_diff(guess) as f64;
                 let weight = match weights {
                     KappaWeights::None => 1.0,
                     KappaWeights::Linear => distance,
                     KappaWeights::Quadratic => distance * distance,
                 };
-                observed += weight * self.cell(truth, guess);
+                observed += weight * count;
                 expected += weight * support[truth] * predicted[guess];
             }
         }

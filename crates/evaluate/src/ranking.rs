@@ -15,12 +15,40 @@ impl<'a> Scores<'a> {
     /// Views `values` as rows of `n_classes`; `None` if they are not whole rows of finite numbers.
     pub fn new(values: &'a [f64], n_classes: usize) -> Option<Self> {
         let whole = n_classes > 0 && values.len().is_multiple_of(n_classes);
-        (whole && values.iter().all(|value| value.is_finite())).then_some(Self { values, n_classes })
+        (whole && values.par_iter().with_min_len(1 << 14).all(|value| value.is_finite()))
+            .then_some(Self { values, n_classes })
     }
 
     /// Number of classes.
     pub fn n_classes(self) -> usize {
         self.n_classes
+    }
+
+    /// The rows, for several threads.
+    pub(crate) fn par_rows(self) -> rayon::slice::ChunksExact<'a, f64> {
+        self.values.par_chunks_exact(self.n_classes)
+    }
+
+    /// Adds up a figure of every row and its truth: chunks in parallel, the same sum on any number of threads.
+    pub(crate) fn sum<S: Send>(
+        self,
+        truth: &[Class],
+        zero: impl Fn() -> S + Sync,
+        add_row: impl Fn(&mut S, &[f64], Class) + Sync,
+        merge: impl Fn(&mut S, S),
+    ) -> S {
+        const CHUNK: usize = 1 << 14;
+        let chunks = self.values.par_chunks(CHUNK * self.n_classes).zip(truth.par_chunks(CHUNK));
+        let sums: Vec<S> = chunks
+            .map(|(rows, truth)| {
+                let mut sum = zero();
+                rows.chunks_exact(self.n_classes).zip(truth).for_each(|(row, &truth)| add_row(&mut sum, row, truth));
+                sum
+            })
+            .collect();
+        let mut total = zero();
+        sums.into_iter().for_each(|sum| merge(&mut total, sum));
+        total
     }
 
     /// The rows.
@@ -65,15 +93,15 @@ pub fn rank_classes(truth: &[Class], scores: Scores<'_>) -> Vec<RankingScore> {
 /// # Panics
 /// If truth is shorter than the scores' rows.
 pub fn rank_micro(truth: &[Class], scores: Scores<'_>) -> RankingScore {
-    let split: Vec<_> =
-        (0..scores.n_classes).into_par_iter().map(|class| split_by_truth(truth, scores, class)).collect();
-    let merged = |side: fn(&(Vec<u64>, Vec<u64>)) -> &Vec<u64>| {
-        let mut all: Vec<u64> = split.iter().flat_map(|part| side(part).iter().copied()).collect();
+    let split = (0..scores.n_classes).into_par_iter().map(|class| split_by_truth(truth, scores, class));
+    let (positives, negatives): (Vec<Vec<u64>>, Vec<Vec<u64>>) = split.unzip();
+    let merged = |lists: Vec<Vec<u64>>| {
+        let mut all = lists.concat();
         // The stable sort finds the sorted runs and only merges them.
         all.sort();
         all
     };
-    let (positives, negatives) = rayon::join(|| merged(|part| &part.0), || merged(|part| &part.1));
+    let (positives, negatives) = rayon::join(|| merged(positives), || merged(negatives));
     rank(&positives, &negatives)
 }
 

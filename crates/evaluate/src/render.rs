@@ -19,6 +19,9 @@ pub enum Format {
 /// Rows of cells, the first row the header, the first column the names.
 type Cells = Vec<Vec<String>>;
 
+/// Which of the two dimensions a row is about.
+type Dimension = fn(&Evaluation) -> &RegressionScore;
+
 /// Metrics as rows and runs as columns, laid out as AffectNet's tables are; `-` is undefined.
 pub fn comparison_table(runs: &[(&str, &Evaluation)], format: Format) -> String {
     let figure = |name: &str, value: &dyn Fn(&Evaluation) -> Option<f64>| {
@@ -40,8 +43,7 @@ pub fn comparison_table(runs: &[(&str, &Evaluation)], format: Format) -> String 
     cells.push(figure("F1, skew-normalised", &|run| run.skew_normalised.f1_macro));
     cells.push(figure("kappa, skew-normalised", &|run| run.skew_normalised.cohen_kappa));
     cells.push(figure("alpha, skew-normalised", &|run| run.skew_normalised.krippendorff_alpha));
-    let dimensions: [(&str, fn(&Evaluation) -> &RegressionScore); 2] =
-        [("valence", |run| &run.valence), ("arousal", |run| &run.arousal)];
+    let dimensions: [(&str, Dimension); 2] = [("valence", |run| &run.valence), ("arousal", |run| &run.arousal)];
     for (name, of) in dimensions {
         cells.push(figure(&format!("{name} RMSE"), &|run| of(run).rmse));
         cells.push(figure(&format!("{name} CORR"), &|run| of(run).corr));

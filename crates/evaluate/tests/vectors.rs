@@ -2,6 +2,8 @@
 //!
 //! The vectors are not part of this repository: `AFFECTORY_DATA` names their directory.
 
+#![expect(clippy::unwrap_used, reason = "a vector of another shape shall fail the test")]
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
