@@ -29,9 +29,6 @@ pub enum Command {
     Init(Init),
     /// Bring labelled images in
     Import(Import),
-    /// Find faces, landmarks and quality in the project's images
-    #[command(subcommand)]
-    Faces(Faces),
     /// What annotators said
     #[command(subcommand)]
     Annotations(Annotations),
@@ -110,30 +107,6 @@ pub struct Import {
     /// ferplus: add proxy valence and arousal, a linear map of the votes (always called proxy)
     #[arg(long)]
     pub proxy_va: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Faces {
-    /// Look for faces in images not looked at yet
-    Run(FacesRun),
-    /// How far the detector is
-    Status(Detector),
-}
-
-#[derive(Debug, Args, Clone)]
-pub struct Detector {
-    /// `mtcnn` (inside the program), or `yunet=FILE.onnx`
-    #[arg(long, default_value = "mtcnn")]
-    pub detector: String,
-}
-
-#[derive(Debug, Args)]
-pub struct FacesRun {
-    #[command(flatten)]
-    pub detector: Detector,
-    /// Smallest face side to look for, pixels
-    #[arg(long, default_value_t = 20)]
-    pub min_face: u32,
 }
 
 #[derive(Debug, Subcommand)]
@@ -236,6 +209,9 @@ pub struct Evaluate {
     /// `8`, `7`, `11`, or a list such as happy,sad,anger
     #[arg(long, default_value = "8")]
     pub labels: String,
+    /// Leave out and count what the predictions lack, instead of refusing
+    #[arg(long)]
+    pub allow_missing: bool,
     /// Also write the tables as Markdown
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
@@ -252,10 +228,8 @@ pub struct Predict {
     /// Model to use: a run's folder or a model.safetensors [default: the one inside the program]
     #[arg(long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
-    #[command(flatten)]
-    pub detector: Detector,
-    /// Each image is one face already cut out
-    #[arg(long)]
+    /// Each image is one face already cut out (needed: this version has no face detector yet)
+    #[arg(long, required = true)]
     pub crop: bool,
     /// Write one CSV row a face
     #[arg(long, value_name = "FILE")]

@@ -47,9 +47,10 @@ pub fn usage(error: &clap::Error) -> ExitCode {
 
 /// Text from outside may hold control characters that would repaint the terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c == '\n' { ' ' } else { c }).flat_map(|c| {
-        if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }
-    }).collect()
+    text.chars()
+        .map(|c| if c == '\n' { ' ' } else { c })
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What does the user see while a stage runs? A bar on a terminal, a line now and then in a log.
 
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use affectory_core::{Progress, Stop};
@@ -24,9 +24,9 @@ pub fn start_logging(verbose: u8) {
 }
 
 /// A bar on a terminal; elsewhere a line when a piece of work begins and every half minute after.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Bars {
-    current: Mutex<Option<Current>>,
+    current: Arc<Mutex<Option<Current>>>,
 }
 
 struct Current {

@@ -12,13 +12,18 @@ pub enum CatalogError {
     #[error("{0} already holds a project")]
     ProjectExists(PathBuf),
     /// The schema is newer than this program.
-    #[error("the catalogue has schema version {found}, this program knows versions up to {known}: install a newer affectory")]
+    #[error(
+        "the catalogue has schema version {found}, this program knows versions up to {known}: install a newer affectory"
+    )]
     NewerSchema {
         /// Version found.
         found: i64,
         /// Newest version this program knows.
         known: i64,
     },
+    /// A project whose catalogue file is gone.
+    #[error("the project's catalogue {0} is missing: put it back from a copy, or start anew in another folder")]
+    NoCatalog(PathBuf),
     /// A configuration file that cannot be read.
     #[error("{path}: {reason}")]
     BadConfig {
@@ -56,9 +61,6 @@ pub enum CatalogError {
         #[source]
         source: sqlx::Error,
     },
-    /// Migration failed.
-    #[error("the catalogue could not be brought to this program's schema")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
     /// The store refused.
     #[error("the image store failed on object {key}")]
     Store {
@@ -79,4 +81,11 @@ pub enum CatalogError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl CatalogError {
+    /// What a failed statement becomes, for `map_err`.
+    pub(crate) fn database(action: &'static str) -> impl FnOnce(sqlx::Error) -> CatalogError {
+        move |source| CatalogError::Database { action, source }
+    }
 }

@@ -6,9 +6,11 @@
 //! are parameters, in integer milliseconds UTC.
 
 mod catalog;
+mod database;
 mod error;
 mod project;
 mod records;
+mod schema;
 mod store;
 
 pub use catalog::Catalog;

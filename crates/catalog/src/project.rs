@@ -1,17 +1,27 @@
 //! What lies in a project's folder, and how is it opened?
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::{Catalog, CatalogError, ImageStore};
 
+const CONFIG_FILE: &str = "affectory.toml";
+const CATALOG_FILE: &str = "catalog.sqlite";
+
 /// `affectory.toml`: where this project keeps its things.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ProjectConfig {
     /// `sqlite` (the default: `catalog.sqlite` in the folder) or a `postgres://` URL without password.
     pub catalog: String,
     /// `local` (the default: `objects/` in the folder) or a path.
     pub objects: String,
+}
+
+impl Default for ProjectConfig {
+    fn default() -> Self {
+        ProjectConfig { catalog: "sqlite".into(), objects: "local".into() }
+    }
 }
 
 /// An opened project.
@@ -32,16 +42,67 @@ impl Project {
     ///
     /// # Errors
     /// [`CatalogError::ProjectExists`]; anything the file system or the database refuses.
-    pub async fn init(_dir: &Path, _config: ProjectConfig) -> Result<Project, CatalogError> {
-        todo!()
+    pub async fn init(dir: &Path, config: ProjectConfig) -> Result<Project, CatalogError> {
+        Self::init_with(dir, config, None).await
+    }
+
+    /// As [`Project::init`], with the password of the PostgreSQL account in `config.catalog`.
+    ///
+    /// # Errors
+    /// As [`Project::init`].
+    pub async fn init_with(dir: &Path, config: ProjectConfig, password: Option<&str>) -> Result<Project, CatalogError> {
+        let config_path = dir.join(CONFIG_FILE);
+        if config_path.exists() {
+            return Err(CatalogError::ProjectExists(dir.to_owned()));
+        }
+        check(&config, &config_path)?;
+        let objects = objects_dir(dir, &config);
+        for folder in [dir.to_owned(), dir.join("releases"), dir.join("runs"), dir.join("imports"), objects] {
+            std::fs::create_dir_all(&folder).map_err(refused("create folder", &folder))?;
+        }
+        let project = Self::assemble(dir, config, password).await?;
+        // Last, and in one step: a folder is a project once this file is in it, and a killed `init` can be repeated.
+        write_config(&config_path, &project.config)?;
+        Ok(project)
     }
 
     /// Opens the project in `dir`.
     ///
     /// # Errors
     /// [`CatalogError::NoProject`], [`CatalogError::NewerSchema`], or what the database refuses.
-    pub async fn open(_dir: &Path) -> Result<Project, CatalogError> {
-        todo!()
+    pub async fn open(dir: &Path) -> Result<Project, CatalogError> {
+        Self::open_with(dir, None).await
+    }
+
+    /// As [`Project::open`], with the password of the PostgreSQL account in `affectory.toml`.
+    ///
+    /// # Errors
+    /// As [`Project::open`].
+    pub async fn open_with(dir: &Path, password: Option<&str>) -> Result<Project, CatalogError> {
+        let config_path = dir.join(CONFIG_FILE);
+        let text = match std::fs::read_to_string(&config_path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(CatalogError::NoProject(dir.to_owned()));
+            }
+            Err(source) => return Err(refused("read", &config_path)(source)),
+        };
+        let config: ProjectConfig = toml::from_str(&text).map_err(|error| CatalogError::BadConfig {
+            path: config_path.clone(),
+            reason: error.message().to_owned(),
+        })?;
+        check(&config, &config_path)?;
+        let catalog_path = dir.join(CATALOG_FILE);
+        // SQLite would make a new, empty catalogue, and a user would think that everything is lost.
+        if config.catalog == "sqlite" && !catalog_path.exists() {
+            return Err(CatalogError::NoCatalog(catalog_path));
+        }
+        Self::assemble(dir, config, password).await
+    }
+
+    /// The nearest folder from `start` upwards that holds a project.
+    pub fn find_upwards(start: &Path) -> Option<PathBuf> {
+        start.ancestors().find(|folder| folder.join(CONFIG_FILE).is_file()).map(Path::to_owned)
     }
 
     /// `releases/` in the project's folder.
@@ -58,4 +119,58 @@ impl Project {
     pub fn imports_dir(&self) -> PathBuf {
         self.root.join("imports")
     }
+
+    async fn assemble(dir: &Path, config: ProjectConfig, password: Option<&str>) -> Result<Project, CatalogError> {
+        let store = ImageStore::local(&objects_dir(dir, &config))?;
+        let catalog = if config.catalog == "sqlite" {
+            Catalog::connect_file(&dir.join(CATALOG_FILE)).await?
+        } else {
+            Catalog::connect_with(&config.catalog, password).await?
+        };
+        Ok(Project { root: dir.to_owned(), config, catalog, store })
+    }
+}
+
+/// Refuses what this program does not know, and a secret in a file that people copy and commit.
+fn check(config: &ProjectConfig, path: &Path) -> Result<(), CatalogError> {
+    let bad = |reason: String| Err(CatalogError::BadConfig { path: path.to_owned(), reason });
+    let catalog = config.catalog.as_str();
+    if catalog == "sqlite" {
+        return Ok(());
+    }
+    let Some(rest) = catalog.strip_prefix("postgres://").or_else(|| catalog.strip_prefix("postgresql://")) else {
+        return bad(format!("catalog = \"{catalog}\" is neither `sqlite` nor a `postgres://` URL"));
+    };
+    let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+    let has_password = authority.rsplit_once('@').is_some_and(|(account, _)| account.contains(':'));
+    if has_password || rest.contains("password=") {
+        return bad("the catalog's URL holds a password: take it out, it comes from the environment".into());
+    }
+    Ok(())
+}
+
+fn objects_dir(dir: &Path, config: &ProjectConfig) -> PathBuf {
+    // A relative path counts from the project's folder; an absolute one replaces it.
+    if config.objects == "local" { dir.join("objects") } else { dir.join(&config.objects) }
+}
+
+fn write_config(path: &Path, config: &ProjectConfig) -> Result<(), CatalogError> {
+    let text = toml::to_string(config)
+        .map_err(|error| CatalogError::BadConfig { path: path.to_owned(), reason: error.to_string() })?;
+    let folder = path.parent().unwrap_or(path);
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(refused("write", path))?;
+    file.write_all(text.as_bytes()).map_err(refused("write", path))?;
+    file.as_file().sync_all().map_err(refused("write", path))?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(CatalogError::ProjectExists(folder.to_owned()))
+        }
+        Err(error) => Err(refused("write", path)(error.error)),
+    }
+}
+
+fn refused(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CatalogError {
+    let path = path.to_owned();
+    move |source| CatalogError::File { action, path, source }
 }

@@ -161,8 +161,10 @@ impl Landmarks {
             .take(137)
             .map(|part| part.trim().parse::<f32>())
             .collect::<Result<_, _>>()
-            .map_err(|_| CoreError::BadLandmarks(format!("`{}` is not x;y;x;y;...", text.chars().take(40).collect::<String>())))?;
-        if numbers.len() % 2 != 0 {
+            .map_err(|_| {
+                CoreError::BadLandmarks(format!("`{}` is not x;y;x;y;...", text.chars().take(40).collect::<String>()))
+            })?;
+        if !numbers.len().is_multiple_of(2) {
             return Err(CoreError::BadLandmarks("an odd or too large number of coordinates".into()));
         }
         Self::new(numbers.chunks_exact(2).map(|xy| Point { x: xy[0], y: xy[1] }).collect())

@@ -37,7 +37,9 @@ pub use stage::{Progress, Silent, Split, Stop};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CoreError {
     /// A label that is neither a known name nor an index of the label set.
-    #[error("unknown expression `{0}` (known: neutral, happy, sad, surprise, fear, disgust, anger, contempt, none, uncertain, non-face, or 0 to 10)")]
+    #[error(
+        "unknown expression `{0}` (known: neutral, happy, sad, surprise, fear, disgust, anger, contempt, none, uncertain, non-face, or 0 to 10)"
+    )]
     UnknownExpression(String),
     /// A valence outside [-1, 1] or not a number.
     #[error("valence {0} is outside [-1, 1]")]

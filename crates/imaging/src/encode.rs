@@ -26,7 +26,9 @@ pub fn encode_png(image: &RgbImage) -> Result<Vec<u8>, ImagingError> {
 /// # Errors
 /// If a side is 0 or above 65,535.
 pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>, ImagingError> {
-    let side = |pixels: u32| u16::try_from(pixels).ok().filter(|s| *s > 0).ok_or_else(|| refused("jpeg", "a side is 0 or above 65535"));
+    let side = |pixels: u32| {
+        u16::try_from(pixels).ok().filter(|s| *s > 0).ok_or_else(|| refused("jpeg", "a side is 0 or above 65535"))
+    };
     let (width, height) = (side(image.width)?, side(image.height)?);
     let mut bytes = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality.clamp(1, 100));

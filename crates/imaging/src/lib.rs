@@ -8,6 +8,7 @@ mod encode;
 mod error;
 mod hash;
 mod orientation;
+mod overlay;
 mod pixels;
 mod transform;
 
@@ -15,5 +16,6 @@ pub use decode::{Decoded, ImageFormat, Limits, decode};
 pub use encode::{encode_jpeg, encode_png};
 pub use error::ImagingError;
 pub use hash::{perceptual_hash, sha256};
+pub use overlay::{OverlayFace, overlay_svg};
 pub use pixels::{GrayImage, RgbImage};
 pub use transform::{Similarity, TEMPLATE_112, align, crop_resize, resize, similarity_to_template};

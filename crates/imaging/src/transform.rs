@@ -149,8 +149,7 @@ pub fn crop_resize(image: &RgbImage, bounding_box: BoundingBox, width: u32, heig
     };
     let (left, right) = span(bounding_box.x, bounding_box.width, image.width);
     let (top, bottom) = span(bounding_box.y, bounding_box.height, image.height);
-    let is_inside =
-        left >= 0.0 && top >= 0.0 && right <= f64::from(image.width) && bottom <= f64::from(image.height);
+    let is_inside = left >= 0.0 && top >= 0.0 && right <= f64::from(image.width) && bottom <= f64::from(image.height);
     if is_inside {
         return resize_part(image, [left, top, right - left, bottom - top], width, height);
     }
@@ -180,9 +179,8 @@ pub fn resize(image: &RgbImage, width: u32, height: u32) -> RgbImage {
 fn resize_part(image: &RgbImage, part: [f64; 4], width: u32, height: u32) -> RgbImage {
     let (width, height) = (width.max(1), height.max(1));
     let [left, top, across, down] = part;
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-        .crop(left, top, across, down);
+    let options =
+        ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(left, top, across, down);
     let mut out = Image::new(width, height, PixelType::U8x3);
     let done = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
         .ok()

@@ -136,11 +136,17 @@ impl RunFolder {
     ///
     /// # Errors
     /// What the file system refuses.
-    pub fn save_checkpoint(&self, state: &State, network: &Network, optimizer: &ModuleOptimizer) -> Result<(), LearnError> {
+    pub fn save_checkpoint(
+        &self,
+        state: &State,
+        network: &Network,
+        optimizer: &ModuleOptimizer,
+    ) -> Result<(), LearnError> {
         let name = format!("epoch-{:04}", state.history.len());
         let folder = self.path.join("checkpoints");
         let unfinished = folder.join(format!("{name}.unfinished"));
-        let bad = |e: burn::store::RecordError| LearnError::BadModel { path: unfinished.clone(), reason: e.to_string() };
+        let bad =
+            |e: burn::store::RecordError| LearnError::BadModel { path: unfinished.clone(), reason: e.to_string() };
         // What an earlier, killed attempt left.
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished).map_err(|e| file("remove", &unfinished, e))?;
@@ -170,7 +176,8 @@ impl RunFolder {
     /// What the file system refuses.
     pub fn save_best(&self, network: &Network, job: &TrainJob, epoch: &Epoch) -> Result<(), LearnError> {
         let card = ModelCard::new(job, epoch);
-        let metadata = HashMap::from([(ModelCard::KEY.to_owned(), String::from_utf8_lossy(&to_json(&card)).into_owned())]);
+        let metadata =
+            HashMap::from([(ModelCard::KEY.to_owned(), String::from_utf8_lossy(&to_json(&card)).into_owned())]);
         self.write("model.safetensors", &network.to_safetensors(metadata)?)
     }
 

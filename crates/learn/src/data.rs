@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use affectory_core::{BoundingBox, Expression, LabelSet, Split};
 use affectory_imaging::{Limits, RgbImage, crop_resize, decode};
 
-use crate::recipe::{Colour, Recipe, Targets};
 use crate::LearnError;
+use crate::recipe::{Colour, Recipe, Targets};
 
 /// One item of a release, as far as learning is concerned.
 #[derive(Debug, Clone, PartialEq)]

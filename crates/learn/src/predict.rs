@@ -73,10 +73,17 @@ pub struct Predictor {
 }
 
 /// The model inside the program: recipe, data, scores and limits are in its model card.
-#[cfg(bundled_model)]
 const BUNDLED: &[u8] = include_bytes!("../assets/affectory-s.safetensors");
 
 impl Predictor {
+    /// The model inside the program.
+    ///
+    /// # Errors
+    /// As [`Predictor::load`]; a test sees to it that there is none.
+    pub fn bundled() -> Result<Self, LearnError> {
+        Self::from_bytes(Path::new("the model inside the program"), BUNDLED)
+    }
+
     /// Reads `model.safetensors` of a run (or the run's folder).
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use affectory_core::LabelSet;
+use affectory_evaluate::{Averaged, Class, ConfusionMatrix, regression};
 
 use crate::data::Sample;
 
@@ -51,14 +52,8 @@ pub fn predictions_csv(samples: &[Sample], guesses: &[Guess], labels: &LabelSet)
     }
     csv.push('\n');
     for (sample, guess) in samples.iter().zip(guesses) {
-        let _ = write!(
-            csv,
-            "{},{},{:.5},{:.5}",
-            sample.name,
-            labels.labels()[guess.class()],
-            guess.valence,
-            guess.arousal
-        );
+        let _ =
+            write!(csv, "{},{},{:.5},{:.5}", sample.name, labels.labels()[guess.class()], guess.valence, guess.arousal);
         for p in &guess.probabilities {
             let _ = write!(csv, ",{p:.6}");
         }
@@ -78,37 +73,28 @@ pub fn truth_csv(samples: &[Sample]) -> String {
     csv
 }
 
-// PROVISIONAL until `evaluate` lands: replaced by its functions.
+/// Scores of a split, by the functions that `affectory evaluate` uses.
 pub(crate) fn score(samples: &[Sample], guesses: &[Guess], labels: &LabelSet) -> Scores {
-    let n = labels.n_classes();
-    let mut confusion = vec![vec![0.0f64; n]; n];
-    let mut pairs = [Vec::new(), Vec::new()];
-    for (s, g) in samples.iter().zip(guesses) {
-        if let Some(t) = s.expression.and_then(|e| labels.class_of(e)) {
-            confusion[t][g.class()] += 1.0;
+    let (mut truth, mut predicted): (Vec<Class>, Vec<Class>) = (Vec::new(), Vec::new());
+    // A label set has at most eleven classes, so each fits.
+    let class = |class: usize| Class::try_from(class).unwrap_or(Class::MAX);
+    for (sample, guess) in samples.iter().zip(guesses) {
+        if let Some(found) = sample.expression.and_then(|e| labels.class_of(e)) {
+            truth.push(class(found));
+            predicted.push(class(guess.class()));
         }
-        if let Some(v) = s.valence { pairs[0].push((f64::from(v), f64::from(g.valence))); }
-        if let Some(v) = s.arousal { pairs[1].push((f64::from(v), f64::from(g.arousal))); }
     }
-    let total: f64 = confusion.iter().flatten().sum();
-    let hits: f64 = (0..n).map(|i| confusion[i][i]).sum();
-    let f1: Vec<f64> = (0..n).filter_map(|i| {
-        let t: f64 = confusion[i].iter().sum();
-        let p: f64 = confusion.iter().map(|r| r[i]).sum();
-        (t + p > 0.0).then(|| 2.0 * confusion[i][i] / (t + p))
-    }).collect();
-    let ccc = |p: &Vec<(f64, f64)>| -> Option<f64> {
-        if p.is_empty() { return None; }
-        let k = p.len() as f64;
-        let (ma, mb) = (p.iter().map(|x| x.0).sum::<f64>() / k, p.iter().map(|x| x.1).sum::<f64>() / k);
-        let va: f64 = p.iter().map(|x| (x.0 - ma).powi(2)).sum::<f64>() / k;
-        let vb: f64 = p.iter().map(|x| (x.1 - mb).powi(2)).sum::<f64>() / k;
-        let c: f64 = p.iter().map(|x| (x.0 - ma) * (x.1 - mb)).sum::<f64>() / k;
-        Some(2.0 * c / (va + vb + (ma - mb).powi(2)))
+    let confusion = ConfusionMatrix::count(&truth, &predicted, labels.n_classes());
+    let concordance = |known: fn(&Sample) -> Option<f32>, guessed: fn(&Guess) -> f32| {
+        let pairs =
+            samples.iter().zip(guesses).filter_map(|(s, g)| Some((f64::from(known(s)?), f64::from(guessed(g)))));
+        let (truth, predicted): (Vec<f64>, Vec<f64>) = pairs.unzip();
+        regression(&truth, &predicted).ccc
     };
     Scores {
-        accuracy: (total > 0.0).then(|| hits / total),
-        f1_macro: (total > 0.0).then(|| f1.iter().sum::<f64>() / f1.len() as f64),
-        valence_ccc: ccc(&pairs[0]), arousal_ccc: ccc(&pairs[1]),
+        accuracy: confusion.accuracy(),
+        f1_macro: confusion.f1_macro(Averaged::Union),
+        valence_ccc: concordance(|s| s.valence, |g| g.valence),
+        arousal_ccc: concordance(|s| s.arousal, |g| g.arousal),
     }
 }

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use affectory_core::{LabelSet, Progress, Split, Stop};
 use affectory_nets::{Network, Outputs};
 use burn::module::Module;
-use burn::optim::momentum::MomentumConfig;
 use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::LearnError;
 use crate::checkpoint::{Epoch, RunFolder, RunIdentity, State};
 use crate::data::{Faces, ReadImage, Sample};
 use crate::loader::{Batch, Batches, Plan, epoch_seed};
 use crate::recipe::Recipe;
 use crate::scores::{Guess, score};
-use crate::LearnError;
 
 /// Everything a run is made of.
 pub struct TrainJob {
@@ -80,7 +80,8 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
     let mut optimizer = sgd(&job.recipe);
     let mut state = State::default();
     if let Some((saved, network_record, optimizer_bytes)) = folder.last_checkpoint()? {
-        let bad = |e: burn::store::RecordError| LearnError::BadModel { path: job.folder.clone(), reason: e.to_string() };
+        let bad =
+            |e: burn::store::RecordError| LearnError::BadModel { path: job.folder.clone(), reason: e.to_string() };
         network = network.try_load_record(network_record).map_err(bad)?;
         optimizer = optimizer.from_bytes(optimizer_bytes).map_err(bad)?;
         state = saved;

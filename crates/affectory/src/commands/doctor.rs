@@ -1,0 +1,45 @@
+//! `affectory doctor`: what was found on this machine and in this project?
+
+use affectory_imaging::ImageFormat;
+use affectory_learn::{Predictor, Recipe};
+
+use super::{Context, shown};
+
+pub async fn run(context: &Context) -> anyhow::Result<()> {
+    let recipes: Vec<&str> = Recipe::built_in().iter().map(|(name, _)| *name).collect();
+    let model = Predictor::bundled()?;
+    let formats = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp];
+    let formats: Vec<String> = formats.iter().map(|format| format!("{format:?}").to_lowercase()).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut text = format!(
+        "affectory {version}, {n_threads} threads\nimages     {}\nrecipes    {}\nmodel      {}\n",
+        formats.join(", "),
+        recipes.join(", "),
+        model.name()
+    );
+    let mut json = serde_json::json!({
+        "version": version, "threads": n_threads, "images": formats, "recipes": recipes, "model": model.name(),
+        "project": null,
+    });
+    match context.open().await {
+        Ok(project) => {
+            let counts = project.catalog.project_counts().await?;
+            let audit = project.catalog.verify_audit().await?;
+            let audit = match audit {
+                Ok(n) => format!("{n} entries, chain whole"),
+                Err(id) => format!("BROKEN at entry {id}"),
+            };
+            text += &format!("project    {}\ncatalogue  {}\n", shown(&project.root), project.config.catalog);
+            text += &format!(
+                "rows       {} images, {} faces, {} annotations by {} annotators, {} releases\naudit      {audit}\n",
+                counts.images, counts.faces, counts.annotations, counts.annotators, counts.releases
+            );
+            json["project"] = serde_json::json!({
+                "root": project.root, "catalog": project.config.catalog, "counts": counts, "audit": audit,
+            });
+        }
+        Err(error) => text += &format!("project    none: {error:#}\n"),
+    }
+    context.print(&text, &json)
+}

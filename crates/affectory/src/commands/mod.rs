@@ -1,0 +1,95 @@
+//! Which room does each command call? One module a command; what they share is the [`Context`].
+
+mod annotations;
+mod demo;
+mod doctor;
+mod evaluate;
+mod import;
+mod init;
+mod predict;
+mod recipes;
+mod release;
+mod train;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use affectory_catalog::Project;
+use affectory_core::Stop;
+use anyhow::Context as _;
+
+use crate::cli::{Cli, Command};
+use crate::terminal::{Bars, stop_on_signals};
+use crate::{environment, failure};
+
+/// What every command knows: where the project is, how to print, when to stop.
+pub struct Context {
+    project: Option<PathBuf>,
+    is_json: bool,
+    stop: Stop,
+    bars: Bars,
+}
+
+/// Runs one command.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    let context = Context { project: cli.project, is_json: cli.json, stop: stop_on_signals(), bars: Bars::default() };
+    match cli.command {
+        Command::Demo(args) => demo::run(&context, args).await,
+        Command::Init(args) => init::run(&context, args).await,
+        Command::Import(args) => import::run(&context, args).await,
+        Command::Annotations(args) => annotations::run(&context, args).await,
+        Command::Release(args) => release::run(&context, args).await,
+        Command::Recipes => recipes::run(&context),
+        Command::Train(args) => train::run(&context, args).await,
+        Command::Evaluate(args) => evaluate::run(&context, &args),
+        Command::Predict(args) => predict::run(&context, &args),
+        Command::Doctor => doctor::run(&context).await,
+    }
+}
+
+impl Context {
+    /// Opens the project that the user named, or the nearest one upwards.
+    async fn open(&self) -> anyhow::Result<Project> {
+        let dir = match &self.project {
+            Some(dir) => dir.clone(),
+            None => {
+                let here = environment::current_dir().context("failed to find out where we are")?;
+                Project::find_upwards(&here).with_context(|| {
+                    format!(
+                        "no project: there is no affectory.toml in {} or above it; make one with `affectory init DIR`, \
+                         or name one with --project DIR",
+                        here.display()
+                    )
+                })?
+            }
+        };
+        Ok(Project::open_with(&dir, password().as_deref()).await?)
+    }
+
+    /// Puts one document on stdout: `json` with `--json`, else the text.
+    fn print(&self, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        let written = if self.is_json {
+            serde_json::to_writer_pretty(&mut stdout, json)
+                .map_err(std::io::Error::from)
+                .and_then(|()| writeln!(stdout))
+        } else {
+            writeln!(stdout, "{}", text.trim_end())
+        };
+        match written {
+            // The reader has seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.context("failed to write to stdout"),
+        }
+    }
+}
+
+/// The password of a PostgreSQL account; it never stands in a file.
+fn password() -> Option<String> {
+    environment::variable("AFFECTORY_DB_PASSWORD")
+}
+
+/// A path as the terminal may show it.
+fn shown(path: &std::path::Path) -> String {
+    failure::printable(&path.display().to_string())
+}

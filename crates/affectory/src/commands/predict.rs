@@ -1,0 +1,219 @@
+//! `affectory predict`: reads expression, valence and arousal from pictures.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use affectory_core::{BoundingBox, Progress as _};
+use affectory_imaging::{Limits, OverlayFace, decode, overlay_svg};
+use affectory_learn::{Prediction, Predictor};
+use anyhow::{Context as _, bail};
+
+use super::{Context, evaluate, shown};
+use crate::cli::Predict;
+
+/// Folders inside folders are followed this deep.
+const MAX_DEPTH: u32 = 8;
+
+/// One picture's answer.
+struct Picture {
+    path: PathBuf,
+    size: Option<(u32, u32)>,
+    faces: Vec<(BoundingBox, Prediction)>,
+    error: Option<String>,
+}
+
+pub fn run(context: &Context, args: &Predict) -> anyhow::Result<()> {
+    let predictor = match &args.model {
+        Some(path) => Predictor::load(path)?,
+        None => Predictor::bundled()?,
+    };
+    let pictures = read_pictures(context, &predictor, &args.paths, args.overlay.as_deref())?;
+    if let Some(path) = &args.csv {
+        evaluate::write_file(path, csv(&pictures)?.as_bytes())?;
+    }
+    context.print(&text(&pictures, &predictor), &json(&pictures, &predictor))?;
+    let n_failed = pictures.iter().filter(|p| p.error.is_some()).count();
+    if n_failed == pictures.len() {
+        bail!("none of the {n_failed} files could be read as a picture");
+    }
+    Ok(())
+}
+
+fn read_pictures(
+    context: &Context,
+    predictor: &Predictor,
+    paths: &[PathBuf],
+    overlay: Option<&Path>,
+) -> anyhow::Result<Vec<Picture>> {
+    let mut files = Vec::new();
+    for path in paths {
+        collect(path, MAX_DEPTH, &mut files)?;
+    }
+    if files.is_empty() {
+        bail!("no picture in {} (jpg, jpeg, png, webp, gif, bmp)", shown(&paths[0]));
+    }
+    if let Some(folder) = overlay {
+        std::fs::create_dir_all(folder).with_context(|| format!("failed to create {}", shown(folder)))?;
+    }
+    let mut pictures = Vec::new();
+    context.bars.begin("predict", Some(files.len() as u64));
+    for (number, path) in files.into_iter().enumerate() {
+        if context.stop.is_requested() {
+            bail!("stopped");
+        }
+        pictures.push(read_picture(predictor, path, overlay.map(|folder| (folder, number)))?);
+        context.bars.advance(1);
+    }
+    context.bars.end();
+    Ok(pictures)
+}
+
+fn read_picture(predictor: &Predictor, path: PathBuf, overlay: Option<(&Path, usize)>) -> anyhow::Result<Picture> {
+    let limits = Limits::default();
+    let image = read_limited(&path, limits.max_bytes).and_then(|b| decode(&b, &limits).map_err(|e| e.to_string()));
+    let image = match image {
+        Ok(decoded) => decoded.image,
+        Err(reason) => return Ok(Picture { path, size: None, faces: Vec::new(), error: Some(reason) }),
+    };
+    let boxes = [BoundingBox::whole(image.width, image.height)];
+    let faces: Vec<_> = boxes.into_iter().zip(predictor.predict(&image, &boxes)).collect();
+    if let Some((folder, number)) = overlay {
+        let drawn: Vec<OverlayFace> = faces
+            .iter()
+            .map(|(bounding_box, face)| OverlayFace {
+                bounding_box: *bounding_box,
+                label: face.expression.map(|label| {
+                    let p = face.probabilities.iter().find(|(l, _)| *l == label).map_or(0.0, |(_, p)| *p);
+                    format!("{label} {:.0} %", p * 100.0)
+                }),
+                valence_arousal: face.valence_arousal,
+                is_proxy: face.is_proxy,
+            })
+            .collect();
+        let stem: String = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let stem: String =
+            stem.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+        let name = format!("{:04}-{}.svg", number + 1, stem.chars().take(80).collect::<String>());
+        evaluate::write_file(&folder.join(name), overlay_svg(&image, &drawn)?.as_bytes())?;
+    }
+    Ok(Picture { path, size: Some((image.width, image.height)), faces, error: None })
+}
+
+/// A device or a huge file is refused before it is in memory.
+fn read_limited(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
+    let metadata = std::fs::metadata(path).map_err(|e| e.to_string())?;
+    if !metadata.is_file() {
+        return Err("not a file".into());
+    }
+    if metadata.len() > max_bytes {
+        return Err(format!("{} bytes, the limit is {max_bytes}", metadata.len()));
+    }
+    std::fs::read(path).map_err(|e| e.to_string())
+}
+
+/// A file named by the user counts whatever its name; in folders, names of pictures count.
+fn collect(path: &Path, depth: u32, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let reading = || format!("failed to read {}", shown(path));
+    if !std::fs::metadata(path).with_context(reading)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let mut entries: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(path).with_context(reading)? {
+        entries.push(entry.with_context(reading)?.path());
+    }
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() {
+            if depth > 0 && !entry.is_symlink() {
+                collect(&entry, depth - 1, files)?;
+            }
+        } else if is_picture(&entry) {
+            files.push(entry);
+        }
+    }
+    Ok(())
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    ["jpg", "jpeg", "png", "webp", "gif", "bmp"].contains(&ending.as_str())
+}
+
+fn text(pictures: &[Picture], predictor: &Predictor) -> String {
+    let mut text = format!("model {}\n", predictor.name());
+    for picture in pictures {
+        if let Some(error) = &picture.error {
+            let _ = writeln!(text, "{}: {error}", shown(&picture.path));
+        }
+        for (_, face) in &picture.faces {
+            let label = face.expression.map_or("-".to_owned(), |e| e.to_string());
+            let best = face.probabilities.iter().map(|(_, p)| *p).fold(0.0, f32::max);
+            let _ = write!(text, "{}: {label} {:.0} %", shown(&picture.path), best * 100.0);
+            if let Some(point) = face.valence_arousal {
+                let proxy = if face.is_proxy { " (proxy)" } else { "" };
+                let (valence, arousal) = (point.valence.value(), point.arousal.value());
+                let _ = write!(text, ", valence {valence:+.2}, arousal {arousal:+.2}{proxy}");
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn json(pictures: &[Picture], predictor: &Predictor) -> serde_json::Value {
+    let images: Vec<_> = pictures
+        .iter()
+        .map(|picture| {
+            let faces: Vec<_> = picture
+                .faces
+                .iter()
+                .map(|(b, face)| {
+                    let probabilities: serde_json::Map<String, serde_json::Value> =
+                        face.probabilities.iter().map(|(label, p)| (label.to_string(), (*p).into())).collect();
+                    serde_json::json!({
+                        "box": [b.x, b.y, b.width, b.height],
+                        "score": null,
+                        "landmarks": [],
+                        "expression": face.expression.map(|e| e.to_string()),
+                        "probabilities": probabilities,
+                        "valence": face.valence_arousal.map(|p| p.valence.value()),
+                        "arousal": face.valence_arousal.map(|p| p.arousal.value()),
+                        "is_proxy": face.is_proxy,
+                    })
+                })
+                .collect();
+            serde_json::json!({
+                "path": picture.path.to_string_lossy(),
+                "width": picture.size.map(|s| s.0),
+                "height": picture.size.map(|s| s.1),
+                "error": picture.error,
+                "faces": faces,
+            })
+        })
+        .collect();
+    serde_json::json!({ "model": predictor.name(), "images": images })
+}
+
+/// One row a face, readable by `affectory evaluate`.
+fn csv(pictures: &[Picture]) -> anyhow::Result<String> {
+    let first = pictures.iter().find_map(|p| p.faces.first()).map(|(_, face)| &face.probabilities);
+    let labels: Vec<String> = first.into_iter().flatten().map(|(label, _)| format!("p_{label}")).collect();
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let head = ["image", "expression", "valence", "arousal"].map(String::from);
+    table.write_record(head.iter().chain(&labels))?;
+    for picture in pictures {
+        for (_, face) in &picture.faces {
+            let point = face.valence_arousal;
+            let mut row = vec![
+                picture.path.to_string_lossy().into_owned(),
+                face.expression.map(|e| e.to_string()).unwrap_or_default(),
+                point.map(|p| p.valence.value().to_string()).unwrap_or_default(),
+                point.map(|p| p.arousal.value().to_string()).unwrap_or_default(),
+            ];
+            row.extend(face.probabilities.iter().map(|(_, p)| p.to_string()));
+            table.write_record(row)?;
+        }
+    }
+    Ok(String::from_utf8(table.into_inner()?)?)
+}

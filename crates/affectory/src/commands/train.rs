@@ -1,0 +1,131 @@
+//! `affectory train`: from a release to a run's folder with weights, curves and scores.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use affectory_catalog::Project;
+use affectory_core::{CoreError, LabelSet, Sha256Hex};
+use affectory_evaluate::Evaluation;
+use affectory_learn::{LearnError, ReadImage, Recipe, RunIdentity, Sample, TrainJob, TrainReport, train};
+use affectory_release::{Release, ReleaseItem, load_release};
+use anyhow::{Context as _, bail};
+
+use super::{Context, evaluate, shown};
+use crate::cli::Train;
+
+/// Threads that read images while the network learns.
+const LOADER_THREADS: usize = 2;
+
+pub async fn run(context: &Context, args: Train) -> anyhow::Result<()> {
+    let project = context.open().await?;
+    let (folder, report) = train_one(context, &project, &args).await?;
+    let mut text = String::from("epoch  loss    accuracy  macro F1  CCC valence  CCC arousal   (valid split)\n");
+    for epoch in &report.history {
+        let s = &epoch.scores;
+        let figure = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
+        text += &format!(
+            "{:5}  {:.4}  {:8}  {:8}  {:11}  {}\n",
+            epoch.epoch,
+            epoch.train_loss,
+            figure(s.accuracy),
+            figure(s.f1_macro),
+            figure(s.valence_ccc),
+            figure(s.arousal_ccc)
+        );
+    }
+    if let Some(best) = &report.best {
+        text += &format!("kept: epoch {}, {} weights\n", best.epoch, report.n_parameters);
+    }
+    text += &format!("in {}: model.safetensors, curves.svg, confusion.svg, scores.md", shown(&folder));
+    let json = serde_json::json!({
+        "run": folder, "history": report.history, "best": report.best,
+        "is_complete": report.is_complete, "parameters": report.n_parameters,
+    });
+    context.print(&text, &json)?;
+    if !report.is_complete {
+        bail!("stopped before the last epoch: the same command goes on from the last whole one");
+    }
+    Ok(())
+}
+
+/// Trains, or goes on training, and scores the best epoch on the valid split; the demo comes through here, too.
+pub async fn train_one(context: &Context, project: &Project, args: &Train) -> anyhow::Result<(PathBuf, TrainReport)> {
+    let release = load_release(project, &args.release).await?;
+    let mut recipe = Recipe::find(&args.recipe)?;
+    if let Some(epochs) = args.epochs {
+        recipe.epochs = epochs;
+        recipe = Recipe::parse(&args.recipe, &recipe.to_toml()?)?;
+    }
+    let recipe_name = Path::new(&args.recipe).file_stem().and_then(|s| s.to_str()).unwrap_or("recipe").to_owned();
+    let run = args.run.clone().unwrap_or_else(|| format!("{}-{recipe_name}-s{}", args.release, args.seed));
+    if run.starts_with('.') || !run.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) || run.len() > 128 {
+        bail!("`{run}` is no usable run name: letters, digits, `-`, `_` and `.`; give one with --run");
+    }
+    let folder = project.runs_dir().join(run);
+    let identity = RunIdentity {
+        release: args.release.clone(),
+        manifest_sha256: release.row.release.manifest_sha256.to_string(),
+        recipe: recipe_name,
+        labels: release.labels.to_string(),
+        seed: args.seed,
+        is_proxy: release.items.iter().any(|item| item.is_proxy),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let labels = release.labels.clone();
+    let job = TrainJob {
+        samples: samples(&release),
+        read: reader(project),
+        recipe,
+        labels: release.labels,
+        seed: args.seed,
+        identity,
+        folder: folder.clone(),
+        n_loader_threads: LOADER_THREADS,
+        crop_budget_bytes: args.crop_memory.saturating_mul(1 << 20),
+    };
+    let (stop, bars) = (context.stop.clone(), context.bars.clone());
+    let report: Result<TrainReport, LearnError> =
+        tokio::task::spawn_blocking(move || train(&job, &stop, &bars)).await.context("the trainer ended early")?;
+    let report = report.with_context(|| format!("failed to train in {}", shown(&folder)))?;
+    if report.best.is_some() {
+        score_run(&folder, &labels)?;
+    }
+    Ok((folder, report))
+}
+
+/// Writes every figure of the best epoch on the valid split beside its predictions.
+pub fn score_run(folder: &Path, labels: &LabelSet) -> anyhow::Result<Evaluation> {
+    let scored =
+        evaluate::score_files(&folder.join("valid-truth.csv"), &folder.join("valid-predictions.csv"), labels, false)?;
+    evaluate::write_json(&folder.join("scores.json"), &scored)?;
+    evaluate::write_tables(&folder.join("scores.md"), &scored, affectory_evaluate::Format::Markdown)?;
+    evaluate::write_file(&folder.join("confusion.svg"), affectory_evaluate::confusion_svg(&scored).as_bytes())?;
+    Ok(scored)
+}
+
+fn samples(release: &Release) -> Vec<Sample> {
+    release.items.iter().map(sample).collect()
+}
+
+fn sample(item: &ReleaseItem) -> Sample {
+    Sample {
+        name: item.item.clone(),
+        image: item.image_sha256.to_string(),
+        bounding_box: item.bounding_box,
+        expression: Some(item.expression),
+        votes: item.votes,
+        valence: item.valence.map(affectory_core::Valence::value),
+        arousal: item.arousal.map(affectory_core::Arousal::value),
+        split: item.split,
+    }
+}
+
+/// Learning knows no catalogue: it reads images through this.
+fn reader(project: &Project) -> ReadImage {
+    let store = project.store.clone();
+    let runtime = tokio::runtime::Handle::current();
+    Arc::new(move |image: &str| {
+        let sha256: Sha256Hex = image.parse().map_err(|e: CoreError| e.to_string())?;
+        runtime.block_on(store.read(&sha256)).map(|bytes| bytes.to_vec()).map_err(|e| e.to_string())
+    })
+}

@@ -1,0 +1,210 @@
+//! What has been said of each face, and what was agreed on?
+
+use std::collections::HashMap;
+
+use affectory_core::{AnnotationId, AnnotatorId, BoundingBox, FaceId, ImageId};
+
+use crate::database::{Row, Turn, batch};
+use crate::records::{
+    Annotation, AnnotatorKind, ConsensusRow, FaceQuality, FaceRow, LabelledFace, NewSighting, ScanStatus,
+};
+use crate::{Catalog, CatalogError};
+
+impl Catalog {
+    /// Faces with their image, sightings and annotations, in the order of face ids, after `after`.
+    /// A page is three statements over one state of the catalogue.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_labelled_faces(&self, after: FaceId, limit: u32) -> Result<Vec<LabelledFace>, CatalogError> {
+        let failed = || CatalogError::database("list faces");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select face.id, image_id, origin, x, y, face.width, face.height, score, landmarks, size_px, sharpness,
+                        brightness, yaw_degrees, pitch_degrees, roll_degrees, crop_sha256,
+                        image.id, sha256, phash, image.width, image.height, format, size_bytes, withdrawn_ms
+                 from face join image on image.id = face.image_id
+                 where face.id > $1 order by face.id limit $2",
+                vec![after.0.into(), i64::from(limit).into()],
+            )
+            .await
+            .map_err(failed())?;
+        let mut faces = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (face, image) = (face_row(row)?, super::scan::image_row(row, 16)?);
+            faces.push(LabelledFace { face, image, sightings: Vec::new(), annotations: Vec::new() });
+        }
+
+        let mut image_ids: Vec<[ImageId; 1]> = faces.iter().map(|face| [face.image.id]).collect();
+        image_ids.sort_unstable();
+        image_ids.dedup();
+        let rows = work
+            .fetch(
+                "select image_id, source, path, page_url, license, given_split
+                 from json_each($1) as wanted cross join sighting
+                 where sighting.image_id = cast(wanted.value ->> 0 as bigint)",
+                vec![batch(image_ids)],
+            )
+            .await
+            .map_err(failed())?;
+        let mut sightings: HashMap<i64, Vec<NewSighting>> = HashMap::new();
+        for row in &rows {
+            sightings.entry(row.int(0)?).or_default().push(NewSighting {
+                source: row.text(1)?,
+                path: row.text(2)?,
+                page_url: row.optional_text(3)?,
+                license: row.optional_text(4)?,
+                given_split: row.split(5)?,
+            });
+        }
+        // Sorted here: the two engines do not order text alike.
+        for places in sightings.values_mut() {
+            places.sort_unstable_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
+        }
+
+        let rows = work
+            .fetch(
+                "select annotation.id, face_id, annotator_id, name, kind, expression, valence, arousal
+                 from json_each($1) as wanted cross join annotation join annotator on annotator.id = annotator_id
+                 where annotation.face_id = cast(wanted.value ->> 0 as bigint)
+                     and not exists (select 1 from annotation as newer where newer.supersedes = annotation.id)",
+                vec![batch(faces.iter().map(|face| [face.face.id]))],
+            )
+            .await
+            .map_err(failed())?;
+        let mut annotations: HashMap<FaceId, Vec<Annotation>> = HashMap::new();
+        for row in &rows {
+            let annotation = annotation_row(row)?;
+            annotations.entry(annotation.face_id).or_default().push(annotation);
+        }
+        for face in &mut faces {
+            face.sightings = sightings.get(&face.image.id.0).cloned().unwrap_or_default();
+            face.annotations = annotations.remove(&face.face.id).unwrap_or_default();
+            face.annotations.sort_unstable_by_key(|annotation| annotation.id);
+        }
+        Ok(faces)
+    }
+
+    /// Replaces the consensus of these faces, in one transaction.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`]; nothing of the batch is recorded then.
+    pub async fn record_consensus(&self, rows: &[ConsensusRow], now_ms: i64) -> Result<(), CatalogError> {
+        let failed = || CatalogError::database("record a consensus");
+        // One statement must not meet a row twice; of two for one face the last one counts.
+        let mut last: HashMap<(&str, FaceId), usize> = HashMap::new();
+        for (idx, row) in rows.iter().enumerate() {
+            last.insert((&row.method, row.face_id), idx);
+        }
+        let kept = rows.iter().enumerate().filter(|(idx, row)| last.get(&(&row.method, row.face_id)) == Some(idx));
+        let new = batch(kept.map(|(_, row)| {
+            let expression = row.expression.map(|expression| expression.index());
+            let proxy = i64::from(row.is_proxy);
+            (&row.method, row.face_id, expression, row.valence, row.arousal, proxy, row.n_annotations, row.agreement)
+        }));
+        let mut work = self.database.write().await.map_err(failed())?;
+        // An import that raises splits and this must not pass each other.
+        work.take_turn(Turn::Import).await.map_err(failed())?;
+        work.execute(
+            "insert into consensus (method, face_id, expression, valence, arousal, is_proxy, n_annotations, agreement,
+                 given_split, computed_ms)
+             select value ->> 0, face.id, cast(value ->> 2 as bigint), cast(value ->> 3 as double precision),
+                    cast(value ->> 4 as double precision), cast(value ->> 5 as bigint), cast(value ->> 6 as bigint),
+                    cast(value ->> 7 as double precision), face.given_split, $2
+             from json_each($1) as new cross join face
+             where face.id = cast(new.value ->> 1 as bigint)
+             on conflict (method, face_id) do update set expression = excluded.expression, valence = excluded.valence,
+                 arousal = excluded.arousal, is_proxy = excluded.is_proxy, n_annotations = excluded.n_annotations,
+                 agreement = excluded.agreement, given_split = excluded.given_split, computed_ms = excluded.computed_ms",
+            vec![new, now_ms.into()],
+        )
+        .await
+        .map_err(failed())?;
+        work.commit().await.map_err(failed())
+    }
+}
+
+/// Reads the sixteen columns of a face.
+pub(super) fn face_row(row: &Row) -> Result<FaceRow, CatalogError> {
+    let at = BoundingBox::new(row.real(3)?, row.real(4)?, row.real(5)?, row.real(6)?);
+    let figures = [9, 10, 11, 12, 13, 14].map(|idx| row.optional_real(idx));
+    let quality = match figures {
+        [
+            Ok(Some(size_px)),
+            Ok(Some(sharpness)),
+            Ok(Some(brightness)),
+            Ok(Some(yaw)),
+            Ok(Some(pitch)),
+            Ok(Some(roll)),
+        ] => Some(FaceQuality {
+            size_px,
+            sharpness,
+            brightness,
+            yaw_degrees: yaw,
+            pitch_degrees: pitch,
+            roll_degrees: roll,
+        }),
+        _ => None,
+    };
+    Ok(FaceRow {
+        id: FaceId(row.int(0)?),
+        image_id: ImageId(row.int(1)?),
+        origin: row.text(2)?,
+        bounding_box: at.map_err(|error| CatalogError::Corrupt(error.to_string()))?,
+        score: row.optional_real(7)?,
+        landmarks: row.landmarks(8)?,
+        quality,
+        crop_sha256: row.optional_sha256(15)?,
+    })
+}
+
+fn annotation_row(row: &Row) -> Result<Annotation, CatalogError> {
+    Ok(Annotation {
+        id: AnnotationId(row.int(0)?),
+        face_id: FaceId(row.int(1)?),
+        annotator_id: AnnotatorId(row.int(2)?),
+        annotator: row.text(3)?,
+        kind: AnnotatorKind::from_name(&row.text(4)?)?,
+        expression: row.expression(5)?,
+        valence: row.valence(6)?,
+        arousal: row.arousal(7)?,
+    })
+}
+
+impl AnnotatorKind {
+    const ALL: [AnnotatorKind; 5] = [
+        AnnotatorKind::Person,
+        AnnotatorKind::Imported,
+        AnnotatorKind::Synthetic,
+        AnnotatorKind::Proxy,
+        AnnotatorKind::Model,
+    ];
+
+    /// The word in the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AnnotatorKind::Person => "person",
+            AnnotatorKind::Imported => "imported",
+            AnnotatorKind::Synthetic => "synthetic",
+            AnnotatorKind::Proxy => "proxy",
+            AnnotatorKind::Model => "model",
+        }
+    }
+
+    fn from_name(name: &str) -> Result<Self, CatalogError> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        kind.ok_or_else(|| CatalogError::Corrupt(format!("annotator kind `{name}`")))
+    }
+}
+
+impl ScanStatus {
+    /// The word in the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ScanStatus::Found => "found",
+            ScanStatus::NoFace => "no-face",
+            ScanStatus::Unreadable => "unreadable",
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Which releases were built, of what, and which of them hold an image that was withdrawn since?
+
+use affectory_core::{ReleaseId, Sha256Hex};
+
+use super::audit::{Entry, append};
+use crate::database::{Row, Turn, Value, batch, split_rank};
+use crate::records::{NewRelease, ReleaseItemRow, ReleaseRow};
+use crate::{Catalog, CatalogError};
+
+/// Who did it, in the audit log, until accounts exist: the person at the command line.
+const COMMAND_LINE: &str = "command line";
+
+impl Catalog {
+    /// Records a release and its items in one transaction, with an audit entry.
+    ///
+    /// # Errors
+    /// [`CatalogError::ReleaseExists`]; [`CatalogError::Database`], and nothing is recorded then.
+    pub async fn record_release(
+        &self,
+        release: &NewRelease,
+        items: &[ReleaseItemRow],
+        now_ms: i64,
+    ) -> Result<ReleaseRow, CatalogError> {
+        let failed = || CatalogError::database("record a release");
+        let mut work = self.database.write().await.map_err(failed())?;
+        // The turn is the audit log's: the name is looked up and taken under one lock.
+        work.take_turn(Turn::Audit).await.map_err(failed())?;
+        let values = vec![
+            Value::from(release.name.as_str()),
+            Value::from(release.manifest_sha256.as_str()),
+            Value::from(release.seed.cast_signed()),
+            Value::from(release.labels.as_str()),
+            Value::from(release.parameters.as_str()),
+            Value::from(items.len() as i64),
+            Value::from(now_ms),
+        ];
+        let inserted = work
+            .fetch(
+                "insert into release (name, manifest_sha256, seed, labels, parameters, n_items, built_ms)
+                 select $1, $2, $3, $4, $5, $6, $7 where not exists (select 1 from release where name = $1)
+                 returning id",
+                values,
+            )
+            .await
+            .map_err(failed())?;
+        let Some(row) = inserted.first() else { return Err(CatalogError::ReleaseExists(release.name.clone())) };
+        let id = row.int(0)?;
+        // Pieces keep the JSON of a release of a million faces from being built at once.
+        for piece in items.chunks(50_000) {
+            let rows = batch(piece.iter().map(|item| {
+                let expression = item.expression.map(|expression| expression.index());
+                (item.item_idx, item.face_id, item.image_id, split_rank(Some(item.split)), expression)
+            }));
+            work.execute(
+                "insert into release_item (release_id, item_idx, face_id, image_id, split, expression)
+                 select $2, cast(value ->> 0 as bigint), cast(value ->> 1 as bigint), cast(value ->> 2 as bigint),
+                        cast(value ->> 3 as bigint), cast(value ->> 4 as bigint)
+                 from json_each($1) as new order by key",
+                vec![rows, Value::from(id)],
+            )
+            .await
+            .map_err(failed())?;
+        }
+        let entry = Entry {
+            actor: COMMAND_LINE,
+            action: "release build",
+            subject: &release.name,
+            detail: release.manifest_sha256.as_str(),
+            time_ms: now_ms,
+        };
+        append(&mut work, &entry).await?;
+        work.commit().await.map_err(failed())?;
+        Ok(ReleaseRow { id: ReleaseId(id), release: release.clone(), n_items: items.len() as u64, built_ms: now_ms })
+    }
+
+    /// All releases, oldest first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_releases(&self) -> Result<Vec<ReleaseRow>, CatalogError> {
+        let failed = || CatalogError::database("list releases");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select id, name, manifest_sha256, seed, labels, parameters, n_items, built_ms from release order by id",
+                vec![],
+            )
+            .await
+            .map_err(failed())?;
+        rows.iter().map(release_row).collect()
+    }
+
+    /// The release of that name.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoRelease`] with the names that exist.
+    pub async fn find_release(&self, name: &str) -> Result<ReleaseRow, CatalogError> {
+        let releases = self.list_releases().await?;
+        let known: Vec<&str> = releases.iter().map(|row| row.release.name.as_str()).collect();
+        let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
+        let found = releases.into_iter().find(|row| row.release.name == name);
+        found.ok_or_else(|| CatalogError::NoRelease { name: name.to_owned(), known })
+    }
+
+    /// Withdraws an image (audited); `None` if no image has that hash. Says in which releases it is. An image withdrawn
+    /// before keeps its first date and reason, and the log gets no second entry.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn withdraw_image(
+        &self,
+        sha256: &Sha256Hex,
+        reason: &str,
+        now_ms: i64,
+    ) -> Result<Option<Vec<String>>, CatalogError> {
+        let failed = || CatalogError::database("withdraw an image");
+        let mut work = self.database.write().await.map_err(failed())?;
+        work.take_turn(Turn::Audit).await.map_err(failed())?;
+        let known = work.fetch("select id from image where sha256 = $1", vec![sha256.as_str().into()]).await;
+        let known = known.map_err(failed())?;
+        let Some(row) = known.first() else { return Ok(None) };
+        let image_id = row.int(0)?;
+        let n_changed = work
+            .execute(
+                "update image set withdrawn_ms = $2, withdrawn_reason = $3 where id = $1 and withdrawn_ms is null",
+                vec![image_id.into(), now_ms.into(), reason.into()],
+            )
+            .await
+            .map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select name from release
+                 where id in (select release_id from release_item where image_id = $1) order by id",
+                vec![image_id.into()],
+            )
+            .await
+            .map_err(failed())?;
+        let releases = rows.iter().map(|row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
+        if n_changed > 0 {
+            let entry = Entry {
+                actor: COMMAND_LINE,
+                action: "image withdraw",
+                subject: sha256.as_str(),
+                detail: reason,
+                time_ms: now_ms,
+            };
+            append(&mut work, &entry).await?;
+        }
+        work.commit().await.map_err(failed())?;
+        Ok(Some(releases))
+    }
+
+    /// Hashes of all withdrawn images, in the order the images came.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_withdrawn(&self) -> Result<Vec<Sha256Hex>, CatalogError> {
+        let failed = || CatalogError::database("list withdrawn images");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch("select sha256 from image where withdrawn_ms is not null order by id", vec![])
+            .await
+            .map_err(failed())?;
+        rows.iter().map(|row| row.sha256(0)).collect()
+    }
+}
+
+fn release_row(row: &Row) -> Result<ReleaseRow, CatalogError> {
+    Ok(ReleaseRow {
+        id: ReleaseId(row.int(0)?),
+        release: NewRelease {
+            name: row.text(1)?,
+            manifest_sha256: row.sha256(2)?,
+            seed: row.int(3)?.cast_unsigned(),
+            labels: row.text(4)?,
+            parameters: row.text(5)?,
+        },
+        n_items: row.count(6)?,
+        built_ms: row.int(7)?,
+    })
+}

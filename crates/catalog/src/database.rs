@@ -1,0 +1,277 @@
+//! How does one text of SQL run on SQLite and on PostgreSQL?
+//!
+//! sqlx's `Any` driver cannot decode every type of both, so this is an enum of two pools and three verbs. A batch of
+//! rows travels as one JSON array of arrays, read by `json_each($1)` on both sides (`migrations/` says how).
+
+use std::path::Path;
+use std::time::Duration;
+
+use affectory_core::{Arousal, Expression, Landmarks, Sha256Hex, Split, Valence};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
+
+use crate::CatalogError;
+
+/// One of the two engines.
+#[derive(Debug, Clone)]
+pub(crate) enum Database {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// Statements that belong together; dropped without [`Work::commit`], they leave nothing.
+pub(crate) enum Work {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// A parameter of a statement. Each kind has its type even when it is null, which PostgreSQL asks for.
+pub(crate) enum Value {
+    Int(Option<i64>),
+    Text(Option<String>),
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Value::Int(Some(value))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Value::Text(Some(value.to_owned()))
+    }
+}
+
+/// What more than one process must not do at the same time. SQLite has one writer anyway.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Turn {
+    Migrate = 0x4146_4543_0001,
+    Import = 0x4146_4543_0002,
+    Scan = 0x4146_4543_0003,
+    Consensus = 0x4146_4543_0004,
+    Audit = 0x4146_4543_0005,
+}
+
+/// How long SQLite waits for another process's transaction, and either engine for a free connection.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Database {
+    /// WAL lets readers go on beside the one writer. `synchronous = full` costs one fsync a commit: batches are large,
+    /// and an annotator's click or an audit entry must outlive a power cut.
+    pub(crate) async fn connect_sqlite(path: &Path) -> Result<Database, sqlx::Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            .pragma("cache_size", "-65536")
+            .pragma("temp_store", "memory")
+            .disable_statement_logging();
+        let pool = SqlitePoolOptions::new().max_connections(8).acquire_timeout(PATIENCE);
+        Ok(Database::Sqlite(pool.connect_with(options).await?))
+    }
+
+    pub(crate) async fn connect_postgres(url: &str, password: Option<&str>) -> Result<Database, sqlx::Error> {
+        let mut options: PgConnectOptions = url.parse()?;
+        if let Some(password) = password {
+            options = options.password(password);
+        }
+        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(PATIENCE);
+        Ok(Database::Postgres(pool.connect_with(options.disable_statement_logging()).await?))
+    }
+
+    /// Begins a transaction that writes. SQLite takes its write lock at once: a lock taken later can fail half-way.
+    pub(crate) async fn write(&self) -> Result<Work, sqlx::Error> {
+        Ok(match self {
+            Database::Sqlite(pool) => Work::Sqlite(pool.begin_with("begin immediate").await?),
+            Database::Postgres(pool) => Work::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Begins a transaction that reads one state of the database, whatever others write meanwhile.
+    pub(crate) async fn read(&self) -> Result<Work, sqlx::Error> {
+        Ok(match self {
+            Database::Sqlite(pool) => Work::Sqlite(pool.begin().await?),
+            Database::Postgres(pool) => {
+                Work::Postgres(pool.begin_with("begin isolation level repeatable read read only").await?)
+            }
+        })
+    }
+}
+
+macro_rules! bound {
+    ($sql:expr, $values:expr) => {{
+        let mut query = sqlx::query($sql);
+        for value in $values {
+            query = match value {
+                Value::Int(value) => query.bind(value),
+                Value::Text(value) => query.bind(value),
+            };
+        }
+        query
+    }};
+}
+
+impl Work {
+    /// Runs one statement; says how many rows it touched.
+    pub(crate) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, sqlx::Error> {
+        Ok(match self {
+            Work::Sqlite(work) => bound!(sql, values).execute(&mut **work).await?.rows_affected(),
+            Work::Postgres(work) => bound!(sql, values).execute(&mut **work).await?.rows_affected(),
+        })
+    }
+
+    /// Runs one statement and brings all its rows.
+    pub(crate) async fn fetch(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, sqlx::Error> {
+        Ok(match self {
+            Work::Sqlite(work) => {
+                bound!(sql, values).fetch_all(&mut **work).await?.into_iter().map(Row::Sqlite).collect()
+            }
+            Work::Postgres(work) => {
+                bound!(sql, values).fetch_all(&mut **work).await?.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    /// Runs a script of several statements without parameters.
+    pub(crate) async fn run_script(&mut self, sql: String) -> Result<(), sqlx::Error> {
+        let script = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+        match self {
+            Work::Sqlite(work) => script.execute(&mut **work).await.map(drop),
+            Work::Postgres(work) => script.execute(&mut **work).await.map(drop),
+        }
+    }
+
+    /// Waits until no other transaction has this turn; it ends with this transaction.
+    pub(crate) async fn take_turn(&mut self, turn: Turn) -> Result<(), sqlx::Error> {
+        match self {
+            Work::Sqlite(_) => Ok(()),
+            Work::Postgres(_) => {
+                self.execute("select pg_advisory_xact_lock($1)", vec![Value::from(turn as i64)]).await.map(drop)
+            }
+        }
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Work::Sqlite(work) => work.commit().await,
+            Work::Postgres(work) => work.commit().await,
+        }
+    }
+}
+
+/// A row of an answer. Columns are read by place, in the order of the statement.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+macro_rules! column {
+    ($row:expr, $idx:expr) => {
+        match $row {
+            Row::Sqlite(row) => row.try_get($idx),
+            Row::Postgres(row) => row.try_get($idx),
+        }
+        .map_err(CatalogError::database("read a row"))
+    };
+}
+
+impl Row {
+    pub(crate) fn int(&self, idx: usize) -> Result<i64, CatalogError> {
+        column!(self, idx)
+    }
+
+    pub(crate) fn optional_int(&self, idx: usize) -> Result<Option<i64>, CatalogError> {
+        column!(self, idx)
+    }
+
+    pub(crate) fn text(&self, idx: usize) -> Result<String, CatalogError> {
+        column!(self, idx)
+    }
+
+    pub(crate) fn optional_text(&self, idx: usize) -> Result<Option<String>, CatalogError> {
+        column!(self, idx)
+    }
+
+    pub(crate) fn real(&self, idx: usize) -> Result<f32, CatalogError> {
+        let value: f64 = column!(self, idx)?;
+        Ok(value as f32)
+    }
+
+    pub(crate) fn optional_real(&self, idx: usize) -> Result<Option<f32>, CatalogError> {
+        let value: Option<f64> = column!(self, idx)?;
+        Ok(value.map(|value| value as f32))
+    }
+
+    pub(crate) fn count(&self, idx: usize) -> Result<u64, CatalogError> {
+        u64::try_from(self.int(idx)?).map_err(|_| CatalogError::Corrupt("a negative count".into()))
+    }
+
+    pub(crate) fn unsigned(&self, idx: usize) -> Result<u32, CatalogError> {
+        u32::try_from(self.int(idx)?).map_err(|_| CatalogError::Corrupt("a size out of range".into()))
+    }
+
+    pub(crate) fn sha256(&self, idx: usize) -> Result<Sha256Hex, CatalogError> {
+        self.text(idx)?.parse().map_err(corrupt)
+    }
+
+    pub(crate) fn optional_sha256(&self, idx: usize) -> Result<Option<Sha256Hex>, CatalogError> {
+        self.optional_text(idx)?.map(|text| text.parse().map_err(corrupt)).transpose()
+    }
+
+    pub(crate) fn expression(&self, idx: usize) -> Result<Option<Expression>, CatalogError> {
+        let Some(index) = self.optional_int(idx)? else { return Ok(None) };
+        match usize::try_from(index).ok().and_then(Expression::from_index) {
+            Some(expression) => Ok(Some(expression)),
+            None => Err(CatalogError::Corrupt(format!("expression {index}"))),
+        }
+    }
+
+    pub(crate) fn valence(&self, idx: usize) -> Result<Option<Valence>, CatalogError> {
+        self.optional_real(idx)?.map(|value| Valence::new(value).map_err(corrupt)).transpose()
+    }
+
+    pub(crate) fn arousal(&self, idx: usize) -> Result<Option<Arousal>, CatalogError> {
+        self.optional_real(idx)?.map(|value| Arousal::new(value).map_err(corrupt)).transpose()
+    }
+
+    pub(crate) fn landmarks(&self, idx: usize) -> Result<Option<Landmarks>, CatalogError> {
+        self.optional_text(idx)?.map(|text| Landmarks::from_text(&text).map_err(corrupt)).transpose()
+    }
+
+    /// A split from its rank; -1 is none.
+    pub(crate) fn split(&self, idx: usize) -> Result<Option<Split>, CatalogError> {
+        match self.int(idx)? {
+            -1 => Ok(None),
+            0 => Ok(Some(Split::Train)),
+            1 => Ok(Some(Split::Valid)),
+            2 => Ok(Some(Split::Test)),
+            other => Err(CatalogError::Corrupt(format!("split {other}"))),
+        }
+    }
+}
+
+/// The rank of a split in the catalogue: of two splits that disagree, the larger counts.
+pub(crate) fn split_rank(split: Option<Split>) -> i64 {
+    match split {
+        None => -1,
+        Some(Split::Train) => 0,
+        Some(Split::Valid) => 1,
+        Some(Split::Test) => 2,
+    }
+}
+
+/// Rows of a batch as the JSON that `json_each` reads.
+pub(crate) fn batch<R: serde::Serialize>(rows: impl IntoIterator<Item = R>) -> Value {
+    let rows: Vec<R> = rows.into_iter().collect();
+    // Numbers, text and null in arrays always have a JSON form; were it otherwise, the database would refuse the text.
+    Value::Text(Some(serde_json::to_string(&rows).unwrap_or_default()))
+}
+
+fn corrupt(error: affectory_core::CoreError) -> CatalogError {
+    CatalogError::Corrupt(error.to_string())
+}

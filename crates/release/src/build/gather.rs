@@ -1,0 +1,149 @@
+//! Which faces qualify for a release, and what did their annotators agree on?
+
+use std::collections::BTreeMap;
+
+use affectory_catalog::{AnnotatorKind, ConsensusRow, LabelledFace, Project};
+use affectory_core::{BoundingBox, FaceId, ImageId, Split};
+use affectory_evaluate::{Vote, majority};
+
+use super::{BuildOptions, Splits};
+use crate::{ReleaseError, ReleaseItem};
+
+/// Faces read and written at a time.
+const PAGE: u32 = 5_000;
+
+/// The name of the rule in the catalogue.
+const METHOD: &str = "majority";
+
+/// A face on its way into the manifest.
+pub(super) struct Draft {
+    /// Made of content only, unique, and what the manifest is sorted by.
+    pub key: String,
+    pub face_id: FaceId,
+    pub image_id: ImageId,
+    /// Every page the image stood on.
+    pub pages: Vec<String>,
+    pub is_leak: bool,
+    pub item: ReleaseItem,
+}
+
+pub(super) struct Gathered {
+    pub drafts: Vec<Draft>,
+    pub left_out: BTreeMap<String, u64>,
+}
+
+/// Reads all faces, records their consensus, and keeps those that qualify.
+pub(super) async fn gather(project: &Project, options: &BuildOptions, now_ms: i64) -> Result<Gathered, ReleaseError> {
+    let mut gathered = Gathered { drafts: Vec::new(), left_out: BTreeMap::new() };
+    let mut after = FaceId(0);
+    loop {
+        let page = project.catalog.list_labelled_faces(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(gathered) };
+        after = last.face.id;
+        let consensus: Vec<ConsensusRow> = page.iter().map(consensus).collect();
+        for (face, agreed) in page.into_iter().zip(&consensus) {
+            match draft(face, agreed, options) {
+                Ok(draft) => gathered.drafts.push(draft),
+                Err(reason) => *gathered.left_out.entry(reason).or_default() += 1,
+            }
+        }
+        project.catalog.record_consensus(&consensus, now_ms).await?;
+    }
+}
+
+fn consensus(labelled: &LabelledFace) -> ConsensusRow {
+    let votes: Vec<Vote> = labelled
+        .annotations
+        .iter()
+        .filter_map(|annotation| {
+            let is_proxy = match annotation.kind {
+                AnnotatorKind::Person | AnnotatorKind::Imported | AnnotatorKind::Synthetic => false,
+                AnnotatorKind::Proxy => true,
+                // A network's opinion is no label.
+                AnnotatorKind::Model => return None,
+            };
+            let (expression, valence, arousal) = (annotation.expression, annotation.valence, annotation.arousal);
+            Some(Vote { expression, valence, arousal, is_proxy })
+        })
+        .collect();
+    let agreed = majority(&votes);
+    ConsensusRow {
+        face_id: labelled.face.id,
+        method: METHOD.to_owned(),
+        expression: agreed.expression,
+        valence: agreed.valence,
+        arousal: agreed.arousal,
+        is_proxy: agreed.is_proxy,
+        n_annotations: votes.iter().filter(|vote| !vote.is_proxy).count() as u32,
+        agreement: agreed.agreement,
+    }
+}
+
+/// The face as an item without group, or the reason why it stays out.
+fn draft(labelled: LabelledFace, agreed: &ConsensusRow, options: &BuildOptions) -> Result<Draft, String> {
+    let LabelledFace { face, image, sightings, annotations } = labelled;
+    if image.withdrawn_ms.is_some() {
+        return Err("withdrawn".into());
+    }
+    let mut votes = [0u32; 11];
+    let of_people = |kind| !matches!(kind, AnnotatorKind::Proxy | AnnotatorKind::Model);
+    for expression in annotations.iter().filter(|a| of_people(a.kind)).filter_map(|a| a.expression) {
+        votes[expression.index()] += 1;
+    }
+    let expression = match agreed.expression {
+        Some(expression) if options.labels.class_of(expression).is_some() => expression,
+        Some(expression) => return Err(format!("labelled {expression}, which is not in the label set")),
+        None if votes == [0; 11] => return Err("without a category".into()),
+        None => return Err("without a majority".into()),
+    };
+    // Met in two splits, an image is held out: a test face must not be trained on.
+    let given = sightings.iter().filter_map(|sighting| sighting.given_split).max();
+    let split = match options.splits {
+        Splits::Given => given.ok_or("without a split in the source")?,
+        Splits::Fractions(_) => Split::Train,
+    };
+    let pages = sightings.iter().filter_map(|sighting| sighting.page_url.clone()).collect::<Vec<_>>();
+    let license = sightings.iter().find_map(|sighting| sighting.license.clone());
+    let (source, path) =
+        sightings.into_iter().next().map(|sighting| (sighting.source, sighting.path)).unwrap_or_default();
+    let BoundingBox { x, y, width, height } = face.bounding_box;
+    Ok(Draft {
+        // Padded bits sort every face of an image the same way, wherever it was imported.
+        key: format!(
+            "{} {:08x}{:08x}{:08x}{:08x} {}",
+            image.image.sha256,
+            x.to_bits(),
+            y.to_bits(),
+            width.to_bits(),
+            height.to_bits(),
+            face.origin
+        ),
+        face_id: face.id,
+        image_id: image.id,
+        is_leak: false,
+        item: ReleaseItem {
+            item: String::new(),
+            image_sha256: image.image.sha256,
+            crop_sha256: face.crop_sha256,
+            phash: image.image.phash,
+            format: image.image.format,
+            width: image.image.width,
+            height: image.image.height,
+            bounding_box: face.bounding_box,
+            landmarks: face.landmarks,
+            expression,
+            valence: agreed.valence,
+            arousal: agreed.arousal,
+            is_proxy: agreed.is_proxy,
+            votes,
+            agreement: agreed.agreement,
+            split,
+            group: 0,
+            source,
+            path,
+            page_url: pages.first().cloned(),
+            license,
+        },
+        pages,
+    })
+}
