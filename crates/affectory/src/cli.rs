@@ -56,9 +56,9 @@ pub struct Demo {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Faces to draw
-    #[arg(long, default_value_t = 1600)]
+    #[arg(long, default_value_t = 2000)]
     pub faces: u32,
-    /// Passes over the training split [default: 10 on drawn faces, the recipe's own on FER+]
+    /// Passes over the training split [default: 12 on drawn faces, the recipe's own on FER+]
     #[arg(long)]
     pub epochs: Option<u32>,
     /// Everything random follows from it

@@ -46,11 +46,11 @@ impl From<&str> for Value {
 
 /// What more than one process must not do at the same time. SQLite has one writer anyway.
 #[derive(Debug, Clone, Copy)]
+#[repr(i64)]
 pub(crate) enum Turn {
     Migrate = 0x4146_4543_0001,
     Import = 0x4146_4543_0002,
     Scan = 0x4146_4543_0003,
-    Consensus = 0x4146_4543_0004,
     Audit = 0x4146_4543_0005,
 }
 

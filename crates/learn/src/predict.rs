@@ -116,6 +116,11 @@ impl Predictor {
         &self.card
     }
 
+    /// The model's classes.
+    pub fn labels(&self) -> &LabelSet {
+        &self.labels
+    }
+
     /// Name for output: recipe, release and seed.
     pub fn name(&self) -> String {
         let run = &self.card.run;

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use affectory_core::{BoundingBox, Progress as _};
-use affectory_imaging::{Limits, OverlayFace, decode, overlay_svg};
+use affectory_core::{BoundingBox, LabelSet, Progress as _};
+use affectory_imaging::{Limits, OverlayFace, RgbImage, decode, overlay_svg};
 use affectory_learn::{Prediction, Predictor};
 use anyhow::{Context as _, bail};
 
 use super::{Context, evaluate, shown};
 use crate::cli::Predict;
+use crate::failure::printable;
 
 /// Folders inside folders are followed this deep.
 const MAX_DEPTH: u32 = 8;
@@ -29,7 +30,13 @@ pub fn run(context: &Context, args: &Predict) -> anyhow::Result<()> {
     };
     let pictures = read_pictures(context, &predictor, &args.paths, args.overlay.as_deref())?;
     if let Some(path) = &args.csv {
-        evaluate::write_file(path, csv(&pictures)?.as_bytes())?;
+        let mut table = Table::new(predictor.labels())?;
+        for picture in &pictures {
+            for (_, face) in &picture.faces {
+                table.add(&picture.path.to_string_lossy(), face)?;
+            }
+        }
+        evaluate::write_file(path, table.finish()?.as_bytes())?;
     }
     context.print(&text(&pictures, &predictor), &json(&pictures, &predictor))?;
     let n_failed = pictures.iter().filter(|p| p.error.is_some()).count();
@@ -78,25 +85,30 @@ fn read_picture(predictor: &Predictor, path: PathBuf, overlay: Option<(&Path, us
     let boxes = [BoundingBox::whole(image.width, image.height)];
     let faces: Vec<_> = boxes.into_iter().zip(predictor.predict(&image, &boxes)).collect();
     if let Some((folder, number)) = overlay {
-        let drawn: Vec<OverlayFace> = faces
-            .iter()
-            .map(|(bounding_box, face)| OverlayFace {
-                bounding_box: *bounding_box,
-                label: face.expression.map(|label| {
-                    let p = face.probabilities.iter().find(|(l, _)| *l == label).map_or(0.0, |(_, p)| *p);
-                    format!("{label} {:.0} %", p * 100.0)
-                }),
-                valence_arousal: face.valence_arousal,
-                is_proxy: face.is_proxy,
-            })
-            .collect();
         let stem: String = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let stem: String =
             stem.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
         let name = format!("{:04}-{}.svg", number + 1, stem.chars().take(80).collect::<String>());
-        evaluate::write_file(&folder.join(name), overlay_svg(&image, &drawn)?.as_bytes())?;
+        evaluate::write_file(&folder.join(name), self::overlay(&image, &faces)?.as_bytes())?;
     }
     Ok(Picture { path, size: Some((image.width, image.height)), faces, error: None })
+}
+
+/// The picture with every face's answer on it.
+pub fn overlay(image: &RgbImage, faces: &[(BoundingBox, Prediction)]) -> anyhow::Result<String> {
+    let drawn: Vec<OverlayFace> = faces
+        .iter()
+        .map(|(bounding_box, face)| OverlayFace {
+            bounding_box: *bounding_box,
+            label: face.expression.map(|label| {
+                let p = face.probabilities.iter().find(|(l, _)| *l == label).map_or(0.0, |(_, p)| *p);
+                format!("{label} {:.0} %", p * 100.0)
+            }),
+            valence_arousal: face.valence_arousal,
+            is_proxy: face.is_proxy,
+        })
+        .collect();
+    Ok(overlay_svg(image, &drawn)?)
 }
 
 /// A device or a huge file is refused before it is in memory.
@@ -144,7 +156,7 @@ fn text(pictures: &[Picture], predictor: &Predictor) -> String {
     let mut text = format!("model {}\n", predictor.name());
     for picture in pictures {
         if let Some(error) = &picture.error {
-            let _ = writeln!(text, "{}: {error}", shown(&picture.path));
+            let _ = writeln!(text, "{}: {}", shown(&picture.path), printable(error.trim()));
         }
         for (_, face) in &picture.faces {
             let label = face.expression.map_or("-".to_owned(), |e| e.to_string());
@@ -195,25 +207,36 @@ fn json(pictures: &[Picture], predictor: &Predictor) -> serde_json::Value {
     serde_json::json!({ "model": predictor.name(), "images": images })
 }
 
-/// One row a face, readable by `affectory evaluate`.
-fn csv(pictures: &[Picture]) -> anyhow::Result<String> {
-    let first = pictures.iter().find_map(|p| p.faces.first()).map(|(_, face)| &face.probabilities);
-    let labels: Vec<String> = first.into_iter().flatten().map(|(label, _)| format!("p_{label}")).collect();
-    let mut table = csv::Writer::from_writer(Vec::new());
-    let head = ["image", "expression", "valence", "arousal"].map(String::from);
-    table.write_record(head.iter().chain(&labels))?;
-    for picture in pictures {
-        for (_, face) in &picture.faces {
-            let point = face.valence_arousal;
-            let mut row = vec![
-                picture.path.to_string_lossy().into_owned(),
-                face.expression.map(|e| e.to_string()).unwrap_or_default(),
-                point.map(|p| p.valence.value().to_string()).unwrap_or_default(),
-                point.map(|p| p.arousal.value().to_string()).unwrap_or_default(),
-            ];
-            row.extend(face.probabilities.iter().map(|(_, p)| p.to_string()));
-            table.write_record(row)?;
-        }
+/// Predictions as the contract's CSV, one row a face, readable by `affectory evaluate`.
+pub struct Table {
+    writer: csv::Writer<Vec<u8>>,
+}
+
+impl Table {
+    /// A table with a column `p_LABEL` for each label.
+    pub fn new(labels: &LabelSet) -> anyhow::Result<Self> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let head = ["image", "expression", "valence", "arousal"].map(String::from);
+        let probabilities = labels.labels().iter().map(|label| format!("p_{label}"));
+        writer.write_record(head.into_iter().chain(probabilities))?;
+        Ok(Self { writer })
     }
-    Ok(String::from_utf8(table.into_inner()?)?)
+
+    /// Adds a face; a head that the model lacks leaves its fields empty.
+    pub fn add(&mut self, name: &str, face: &Prediction) -> anyhow::Result<()> {
+        let point = face.valence_arousal;
+        let mut row = vec![
+            name.to_owned(),
+            face.expression.map(|e| e.to_string()).unwrap_or_default(),
+            point.map(|p| p.valence.value().to_string()).unwrap_or_default(),
+            point.map(|p| p.arousal.value().to_string()).unwrap_or_default(),
+        ];
+        row.extend(face.probabilities.iter().map(|(_, p)| p.to_string()));
+        Ok(self.writer.write_record(row)?)
+    }
+
+    /// The table's text.
+    pub fn finish(self) -> anyhow::Result<String> {
+        Ok(String::from_utf8(self.writer.into_inner()?)?)
+    }
 }

@@ -103,7 +103,8 @@ pub fn score_run(folder: &Path, labels: &LabelSet) -> anyhow::Result<Evaluation>
     Ok(scored)
 }
 
-fn samples(release: &Release) -> Vec<Sample> {
+/// A release as the trainer sees it.
+pub fn samples(release: &Release) -> Vec<Sample> {
     release.items.iter().map(sample).collect()
 }
 
@@ -121,7 +122,7 @@ fn sample(item: &ReleaseItem) -> Sample {
 }
 
 /// Learning knows no catalogue: it reads images through this.
-fn reader(project: &Project) -> ReadImage {
+pub fn reader(project: &Project) -> ReadImage {
     let store = project.store.clone();
     let runtime = tokio::runtime::Handle::current();
     Arc::new(move |image: &str| {

@@ -44,7 +44,7 @@ impl Catalog {
         let mut work = self.database.read().await.map_err(CatalogError::database("list sightings"))?;
         let rows = work
             .fetch(
-                "select path from json_each($2) as wanted cross join sighting
+                "select sighting.path from json_each($2) as wanted cross join sighting
                  where sighting.source = $1 and sighting.path = wanted.value ->> 0
                  order by wanted.key",
                 values,

@@ -41,7 +41,7 @@ impl Catalog {
         image_ids.dedup();
         let rows = work
             .fetch(
-                "select image_id, source, path, page_url, license, given_split
+                "select image_id, source, sighting.path, page_url, license, given_split
                  from json_each($1) as wanted cross join sighting
                  where sighting.image_id = cast(wanted.value ->> 0 as bigint)",
                 vec![batch(image_ids)],

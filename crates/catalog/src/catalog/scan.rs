@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use affectory_core::{ImageId, PerceptualHash};
 
-use crate::database::{Row, Turn, Value, Work, batch};
+use crate::database::{Row, Turn, Work, batch};
 use crate::records::{DetectedFace, FaceRow, FaceScan, ImageRow, NewImage, ScanOutcome};
 use crate::{Catalog, CatalogError};
 

@@ -98,7 +98,7 @@ fn landmarks(array: Array) -> Result<Option<Landmarks>, String> {
     if numbers.is_empty() {
         return Ok(None);
     }
-    if numbers.len() % 2 != 0 {
+    if !numbers.len().is_multiple_of(2) {
         return Err("an odd number of landmark coordinates".into());
     }
     let points = numbers.chunks_exact(2).map(|xy| Point { x: xy[0], y: xy[1] }).collect();

@@ -45,7 +45,7 @@ const PROXY: [(f32, f32); 8] = [
 /// The annotator of the proxy.
 pub const PROXY_ANNOTATOR: &str = "proxy:ferplus-linear-map";
 
-pub(super) fn candidates(path: &Path, source: &str, proxy_va: bool) -> Result<Candidates, ReleaseError> {
+pub(super) fn candidates(path: &Path, proxy_va: bool) -> Result<Candidates, ReleaseError> {
     let files = if path.is_dir() {
         let root = open_root(path)?;
         let files = list_files(&root, 2)?.into_iter();
@@ -61,7 +61,7 @@ pub(super) fn candidates(path: &Path, source: &str, proxy_va: bool) -> Result<Ca
     }
     let mut out = Vec::new();
     for table in tables {
-        out.extend(read_votes(&files, table, path, source, proxy_va)?);
+        out.extend(read_votes(&files, table, path, proxy_va)?);
     }
     Ok(Box::new(out.into_iter()))
 }
@@ -70,7 +70,6 @@ fn read_votes(
     files: &HashMap<String, ImageBytes>,
     table: &str,
     path: &Path,
-    source: &str,
     proxy_va: bool,
 ) -> Result<Vec<Result<Candidate, Reject>>, ReleaseError> {
     let limits = affectory_imaging::Limits::default();
@@ -113,7 +112,7 @@ fn read_votes(
     let mut found = group(table, lines, |path| files[path].clone());
     for candidate in found.iter_mut().flatten() {
         if let (Some(votes), [face]) = (votes_of.get(&candidate.path), &mut candidate.faces[..]) {
-            face.annotations = annotations(votes, source, proxy_va);
+            face.annotations = annotations(votes, proxy_va);
         }
     }
     let mut unlisted: Vec<&String> = files
@@ -127,13 +126,13 @@ fn read_votes(
 }
 
 /// The k-th vote in the order of the columns goes to annotator k: who gave which is not published.
-fn annotations(votes: &[u8; 10], source: &str, proxy_va: bool) -> Vec<NewAnnotation> {
+fn annotations(votes: &[u8; 10], proxy_va: bool) -> Vec<NewAnnotation> {
     let cast =
         votes.iter().zip(VOTES).flat_map(|(&n, (_, expression))| std::iter::repeat_n(expression, usize::from(n)));
     let mut annotations: Vec<NewAnnotation> = cast
         .enumerate()
         .map(|(nth, expression)| NewAnnotation {
-            annotator: format!("{source}/{:02}", nth + 1),
+            annotator: format!("ferplus/{:02}", nth + 1),
             kind: AnnotatorKind::Imported,
             expression: Some(expression),
             valence: None,
@@ -167,7 +166,7 @@ mod tests {
 
     #[test]
     fn votes_go_to_annotators_in_the_order_of_the_columns() {
-        let given = annotations(&[1, 2, 0, 0, 0, 0, 0, 0, 0, 1], "ferplus", false);
+        let given = annotations(&[1, 2, 0, 0, 0, 0, 0, 0, 0, 1], false);
         let said: Vec<_> = given.iter().map(|a| (a.annotator.as_str(), a.expression)).collect();
         assert_eq!(said[0], ("ferplus/01", Some(Expression::Neutral)));
         assert_eq!(said[2], ("ferplus/03", Some(Expression::Happy)));

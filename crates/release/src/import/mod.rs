@@ -102,6 +102,6 @@ pub fn candidates(format: ImportFormat, path: &Path, source_name: &str) -> Resul
         ImportFormat::Csv => csv::candidates(path, source_name),
         ImportFormat::AffectNet => affectnet::candidates(path, source_name),
         ImportFormat::AffectNetNpy => affectnet_npy::candidates(path, source_name),
-        ImportFormat::FerPlus { proxy_va } => ferplus::candidates(path, source_name, proxy_va),
+        ImportFormat::FerPlus { proxy_va } => ferplus::candidates(path, proxy_va),
     }
 }

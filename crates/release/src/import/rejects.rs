@@ -25,7 +25,7 @@ impl Reject {
 
 /// Writes `file,line,reason`, whole or not at all. Without rejects the file has its header only, so that the list
 /// of an earlier run never stands for this one's.
-pub(super) fn write(path: &Path, rejects: &mut Vec<Reject>) -> Result<(), ReleaseError> {
+pub(super) fn write(path: &Path, rejects: &mut [Reject]) -> Result<(), ReleaseError> {
     rejects.sort_unstable();
     let fail = |source: std::io::Error| ReleaseError::File { action: "write", path: path.to_owned(), source };
     let folder = path.parent().unwrap_or(Path::new("."));

@@ -40,6 +40,9 @@ pub(super) struct Line {
     pub license: Option<String>,
 }
 
+/// A line's number in the file and what it says, or why it says nothing.
+pub(super) type Numbered = (u64, Result<Line, String>);
+
 /// Reads a whole table. `known` are the columns its format has, `required` those without which it means nothing;
 /// a line that cannot be understood becomes a reject.
 pub(super) fn read_table(
@@ -48,7 +51,7 @@ pub(super) fn read_table(
     required: &[&str],
     known: &[&str],
     mut parse: impl FnMut(&Columns, &StringRecord) -> Result<Line, String>,
-) -> Result<Vec<(u64, Result<Line, String>)>, ReleaseError> {
+) -> Result<Vec<Numbered>, ReleaseError> {
     let layout = |reason: String| ReleaseError::Layout { path: path.to_owned(), reason };
     // Flexible, so that one short line is one reject and not the end.
     let mut table = ::csv::ReaderBuilder::new().flexible(true).from_reader(reader);

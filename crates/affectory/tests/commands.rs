@@ -1,0 +1,307 @@
+//! What does a user of the binary meet: usage errors, missing files, foreign projects, a full disk, kill -9?
+
+#![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+fn affectory() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_affectory"));
+    command.env_remove("AFFECTORY_LOG").stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    affectory().args(args).output().unwrap()
+}
+
+/// The one line on stderr that says what, where and what to do.
+fn refused(output: &Output, code: i32) -> String {
+    let line = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{line}");
+    assert_eq!(line.trim_end().lines().count(), 1, "{line}");
+    assert!(line.starts_with("error: "), "{line}");
+    assert!(output.stdout.is_empty());
+    line
+}
+
+fn done(output: &Output) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A folder of drawn faces, one sub-folder a label.
+fn drawn_faces(folder: &Path, n_faces: u32) -> PathBuf {
+    let root = folder.join("faces");
+    for number in 0..n_faces {
+        let face = affectory_synthetic::sample(number, 2, 48);
+        let label = root.join(face.drawn.expression.name());
+        std::fs::create_dir_all(&label).unwrap();
+        let png = affectory_imaging::encode_png(&face.drawn.image).unwrap();
+        std::fs::write(label.join(format!("{}.png", face.name)), png).unwrap();
+    }
+    root
+}
+
+#[test]
+fn a_mistyped_flag_and_a_missing_file_are_one_line() {
+    assert!(refused(&run(&["train", "--relase", "x"]), 2).contains("--relase"));
+    assert!(refused(&run(&["import", "tfrecord", "x"]), 2).contains("tfrecord"));
+    let line = refused(&run(&["evaluate", "--truth", "no/such.csv", "--predictions", "p.csv"]), 1);
+    assert!(line.contains("no/such.csv"), "{line}");
+    let folder = tempfile::tempdir().unwrap();
+    let line = refused(&affectory().current_dir(folder.path()).args(["release", "list"]).output().unwrap(), 1);
+    assert!(line.contains("affectory init"), "{line}");
+    assert!(refused(&run(&["--project", text(folder.path()), "release", "list"]), 1).contains("affectory.toml"));
+}
+
+#[test]
+fn a_missing_import_and_an_unknown_release_name_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("p");
+    done(&run(&["init", text(&project)]));
+    assert!(refused(&run(&["init", text(&project)]), 1).contains("already"));
+    let line = refused(&run(&["--project", text(&project), "import", "folder", "no\u{1b}[31msuch"]), 1);
+    assert!(line.contains("such") && !line.contains('\u{1b}'), "{line:?}");
+    let line = refused(&run(&["--project", text(&project), "train", "--release", "r"]), 1);
+    assert!(line.contains("none yet"), "{line}");
+}
+
+/// A disk that is full or read-only: one line, and the same command works once there is room.
+#[test]
+fn a_full_or_read_only_disk_leaves_nothing_half_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mount = |options: &str| {
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs", text(&disk)]).output();
+        mount.is_ok_and(|output| output.status.success())
+    };
+    if !mount("size=1500k") {
+        println!("SKIPPED: a full disk cannot be tried here, because mounting a small tmpfs needs root");
+        return;
+    }
+    let unmount = || done(&Command::new("umount").arg(&disk).output().unwrap());
+    let faces = drawn_faces(folder.path(), 300);
+    let project = disk.join("p");
+    done(&run(&["init", text(&project)]));
+    let import = || run(&["--project", text(&project), "import", "folder", text(&faces)]);
+    let line = refused(&import(), 1);
+    assert!(line.to_lowercase().contains("full") || line.contains("space"), "{line}");
+    let resize = |options: &str| {
+        done(&Command::new("mount").args(["-o", options, text(&disk)]).output().unwrap());
+    };
+    resize("remount,size=64m");
+    done(&import());
+    let output = run(&["--project", text(&project), "--json", "doctor"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["project"]["counts"]["sightings"], 300);
+
+    resize("remount,ro");
+    let line = refused(&run(&["--project", text(&project), "release", "build", "r"]), 1);
+    assert!(line.contains("read") || line.contains("Read"), "{line}");
+    let line = refused(&run(&["init", text(&disk.join("q"))]), 1);
+    assert!(line.contains("Read-only"), "{line}");
+    unmount();
+}
+
+/// Kills a command after `after`; whether it was still running.
+fn kill_after(args: &[&str], after: Duration) -> bool {
+    let mut child = affectory().args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(after);
+    let was_running = child.try_wait().unwrap().is_none();
+    // SIGKILL: nothing of the program runs afterwards.
+    let _ = child.kill();
+    child.wait().unwrap();
+    was_running
+}
+
+/// Moments spread over a run's length, in no order.
+fn moments(n: u32, length: Duration) -> impl Iterator<Item = Duration> {
+    (0..n).map(move |k| length.mul_f64(f64::from((k * 7 + 3) % n) / f64::from(n)))
+}
+
+fn manifest_of(project: &Path, name: &str) -> String {
+    let output = run(&["--project", text(project), "--json", "release", "build", name]);
+    done(&output);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    report["manifest_sha256"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_import_killed_twelve_times_ends_as_an_undisturbed_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let faces = drawn_faces(folder.path(), 1500);
+    let calm = folder.path().join("calm");
+    done(&run(&["init", text(&calm)]));
+    let began = std::time::Instant::now();
+    done(&run(&["--project", text(&calm), "import", "folder", text(&faces)]));
+    let length = began.elapsed();
+    let wild = folder.path().join("wild");
+    done(&run(&["init", text(&wild)]));
+    let args = ["--project", text(&wild), "import", "folder", text(&faces)];
+    let n_killed = moments(12, length).filter(|after| kill_after(&args, *after)).count();
+    assert!(n_killed > 0, "no run was hit");
+    done(&run(&args));
+    assert_eq!(manifest_of(&wild, "r"), manifest_of(&calm, "r"));
+    let counts = |project: &Path| -> serde_json::Value {
+        let output = run(&["--project", text(project), "--json", "doctor"]);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["project"]["counts"].clone()
+    };
+    assert_eq!(counts(&wild), counts(&calm));
+}
+
+#[test]
+fn a_training_killed_ten_times_ends_with_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let faces = drawn_faces(folder.path(), 150);
+    let project = folder.path().join("p");
+    done(&run(&["init", text(&project)]));
+    done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
+    manifest_of(&project, "r");
+    let recipe = folder.path().join("tiny.toml");
+    std::fs::write(&recipe, "widths = [8, 16]\nblocks = [1, 1]\ninput_side = 24\nepochs = 5\nbatch_size = 16\n")
+        .unwrap();
+    let train = |run: &'static str| {
+        ["--project", text(&project), "train", "--release", "r", "--recipe", text(&recipe), "--run", run]
+    };
+    let began = std::time::Instant::now();
+    done(&run(&train("calm")));
+    let length = began.elapsed();
+    let n_killed = moments(10, length).filter(|after| kill_after(&train("wild"), *after)).count();
+    assert!(n_killed > 0, "no run was hit");
+    done(&run(&train("wild")));
+    for file in ["model.safetensors", "valid-predictions.csv", "history.csv", "scores.json"] {
+        let read = |name: &str| std::fs::read(project.join("runs").join(name).join(file)).unwrap();
+        assert!(read("wild") == read("calm"), "{file} differs");
+    }
+}
+
+#[test]
+fn a_small_demo_walks_the_whole_way_and_goes_on_when_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("demo");
+    let args = ["--json", "demo", "--out", text(&out), "--faces", "240", "--epochs", "1"];
+    let output = run(&args);
+    done(&output);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["scores"]["accuracy"].is_f64());
+    assert_eq!(report["synthetic"], true);
+    for file in ["releases/demo/counts.md", "runs/demo/curves.svg", "runs/demo/model.safetensors"] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    let again: serde_json::Value = serde_json::from_slice(&run(&args).stdout).unwrap();
+    assert_eq!(again, report);
+
+    // The run's model reads pictures; what is none is said so and does not stop the rest.
+    let pictures = out.join("synthetic/images");
+    std::fs::write(pictures.join("broken.jpg"), b"\xff\xd8\xff no picture").unwrap();
+    let model = out.join("runs/demo");
+    let overlay = folder.path().join("overlay");
+    let output =
+        run(&["--json", "predict", "--crop", text(&pictures), "--model", text(&model), "--overlay", text(&overlay)]);
+    done(&output);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let images = report["images"].as_array().unwrap();
+    assert_eq!(images.len(), 241);
+    assert_eq!(images.iter().filter(|image| image["error"].is_string()).count(), 1);
+    let total: f64 =
+        images[1]["faces"][0]["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum();
+    assert!((total - 1.0).abs() < 1e-3);
+    assert_eq!(std::fs::read_dir(&overlay).unwrap().count(), 240);
+}
+
+#[test]
+fn the_model_inside_the_program_reads_a_face() {
+    let folder = tempfile::tempdir().unwrap();
+    let faces = drawn_faces(folder.path(), 4);
+    let output = run(&["--json", "predict", "--crop", text(&faces)]);
+    done(&output);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["images"].as_array().unwrap().len(), 4);
+    assert_eq!(report["images"][0]["faces"][0]["is_proxy"], true);
+}
+
+/// The contract's vectors through the command itself: CSV in, JSON out.
+#[test]
+fn the_contracts_vectors_pass_through_the_command() {
+    #[expect(clippy::disallowed_methods, reason = "a test asks where the data is")]
+    let Ok(data) = std::env::var("AFFECTORY_DATA") else {
+        println!("SKIPPED: the metric vectors are in AFFECTORY_DATA, which is not set");
+        return;
+    };
+    let path = Path::new(&data).join("metric_vectors.json");
+    let vectors: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (truth, predictions) = (folder.path().join("t.csv"), folder.path().join("p.csv"));
+    let mut n_passed = 0;
+    for case in vectors["cases"].as_array().unwrap() {
+        let name = case["name"].as_str().unwrap();
+        let list = |side: &str| case[side].as_array().cloned().unwrap_or_default();
+        let n_classes = case["classes"].as_u64().unwrap_or(8) as usize;
+        let labels = &affectory_core::Expression::ALL[..n_classes];
+        let labels: Vec<&str> = labels.iter().map(|label| label.name()).collect();
+        let table = |side: &str, column: usize| {
+            let scores = list("scores");
+            let with_scores = side == "predicted" && !scores.is_empty();
+            let mut csv = String::from("image,expression,valence,arousal");
+            if with_scores {
+                csv += &labels.iter().map(|label| format!(",p_{label}")).collect::<String>();
+            }
+            for (row, value) in list(side).iter().enumerate() {
+                let mut fields = [String::new(), String::new(), String::new()];
+                fields[column] = value.to_string();
+                csv += &format!("\n{row},{}", fields.join(","));
+                if with_scores {
+                    let scores = scores[row].as_array().unwrap().iter();
+                    csv += &scores.map(|score| format!(",{score}")).collect::<String>();
+                }
+            }
+            csv + "\n"
+        };
+        let columns: &[(usize, &str)] = match case["kind"].as_str().unwrap() {
+            "classification" => &[(0, "")],
+            "regression" => &[(1, "valence"), (2, "arousal")],
+            // Agreement is no file against another: its vectors pass in `evaluate`.
+            _ => continue,
+        };
+        for (column, key) in columns {
+            std::fs::write(&truth, table("truth", *column)).unwrap();
+            std::fs::write(&predictions, table("predicted", *column)).unwrap();
+            let output = run(&[
+                "--json",
+                "evaluate",
+                "--truth",
+                text(&truth),
+                "--predictions",
+                text(&predictions),
+                "--labels",
+                &labels.join(","),
+            ]);
+            done(&output);
+            let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let found = if key.is_empty() { &found } else { &found[*key] };
+            for (figure, expected) in case["expected"].as_object().unwrap() {
+                assert!(is_near(&found[figure], expected), "{name}: {figure} is {}, not {expected}", found[figure]);
+            }
+        }
+        n_passed += 1;
+    }
+    assert!(n_passed >= 25, "{n_passed}");
+}
+
+fn is_near(found: &serde_json::Value, expected: &serde_json::Value) -> bool {
+    use serde_json::Value::{Array, Number, Object};
+    match (found, expected) {
+        (Number(a), Number(b)) => (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-6,
+        (Array(a), Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_near(a, b)),
+        (Object(a), Object(b)) => b.iter().all(|(key, b)| a.get(key).is_some_and(|a| is_near(a, b))),
+        // Lists by class are objects by label on one side.
+        (Object(a), Array(b)) => a.len() == b.len() && a.values().zip(b).all(|(a, b)| is_near(a, b)),
+        (a, b) => a == b,
+    }
+}

@@ -1,0 +1,130 @@
+//! Do labels survive every layout? A drawn database is released, exported four ways, and each export imported again.
+
+#![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
+
+use std::path::{Path, PathBuf};
+
+use affectory_catalog::{Project, ProjectConfig};
+use affectory_core::{LabelSet, Silent, Split, Stop};
+use affectory_imaging::{Limits, encode_png};
+use affectory_release::build::{BuildOptions, DEFAULT_DISTANCE, Fractions, Splits, build};
+use affectory_release::export::{ExportFormat, export};
+use affectory_release::import::{ImportFormat, ImportRequest, ImportSummary, import};
+use affectory_release::{ReleaseError, load_release, verify};
+
+const N_FACES: u32 = 120;
+
+fn draw_database(folder: &Path) -> PathBuf {
+    let mut table = String::from("image,expression,valence,arousal\n");
+    for number in 0..N_FACES {
+        let face = affectory_synthetic::sample(number, 5, 48);
+        std::fs::write(folder.join(format!("{number}.png")), encode_png(&face.drawn.image).unwrap()).unwrap();
+        let place = face.drawn.place.map(|p| format!("{},{}", p.valence.value(), p.arousal.value()));
+        table += &format!("{number}.png,{},{}\n", face.drawn.expression, place.unwrap_or(",".into()));
+    }
+    let path = folder.join("labels.csv");
+    std::fs::write(&path, table).unwrap();
+    path
+}
+
+async fn bring(project: &Project, format: ImportFormat, path: &Path) -> ImportSummary {
+    let request =
+        ImportRequest { format, path: path.to_owned(), source: format.name().into(), limits: Limits::default() };
+    import(project, &request, 1, &Stop::default(), &Silent).await.unwrap()
+}
+
+fn options(name: &str, splits: Splits) -> BuildOptions {
+    BuildOptions {
+        name: name.into(),
+        seed: 11,
+        labels: LabelSet::eight(),
+        splits,
+        duplicate_distance: Some(DEFAULT_DISTANCE),
+        program_version: "test".into(),
+    }
+}
+
+async fn project_at(folder: &Path) -> Project {
+    Project::init(folder, ProjectConfig::default()).await.unwrap()
+}
+
+/// Labels of a release in an order of their own; valence and arousal where the layout carries them.
+async fn labels_of(project: &Project, name: &str, with_affect: bool) -> Vec<String> {
+    let release = load_release(project, name).await.unwrap();
+    let mut labels: Vec<String> = release
+        .items
+        .iter()
+        .map(|item| {
+            let affect = (item.valence.map(|v| v.value()), item.arousal.map(|a| a.value()));
+            let affect = if with_affect { format!("{affect:?}") } else { String::new() };
+            format!("{} {} {affect}", item.split, item.expression)
+        })
+        .collect();
+    labels.sort_unstable();
+    labels
+}
+
+#[tokio::test]
+async fn every_layout_is_read_back_to_the_same_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = draw_database(folder.path());
+    let project = project_at(&folder.path().join("p")).await;
+    let summary = bring(&project, ImportFormat::Csv, &table).await;
+    assert_eq!((summary.new.images, summary.rejected), (u64::from(N_FACES), 0));
+    // Validation and training only: AffectNet's layouts have no third split.
+    let splits = Splits::Fractions(Fractions::new(0.8, 0.2, 0.0).unwrap());
+    build(&project, &options("r", splits), 1).await.unwrap();
+
+    let layouts = [
+        (ExportFormat::AffectNet, ImportFormat::AffectNet, true),
+        (ExportFormat::AffectNetNpy, ImportFormat::AffectNetNpy, true),
+        (ExportFormat::Csv, ImportFormat::Csv, true),
+        (ExportFormat::Folder, ImportFormat::Folder, false),
+    ];
+    for (written, read, with_affect) in layouts {
+        let out = folder.path().join(written.name());
+        let exported = export(&project, "r", written, &out, &Stop::default(), &Silent).await.unwrap();
+        let again = project_at(&folder.path().join(format!("p-{}", written.name()))).await;
+        let path = if written == ExportFormat::Csv { out.join("labels.csv") } else { out.clone() };
+        let summary = bring(&again, read, &path).await;
+        assert_eq!(summary.rejected, 0, "{}", written.name());
+        // Near-duplicates in two splits cannot be, so nothing may be left out the second time.
+        build(&again, &options("r", Splits::Given), 1).await.unwrap();
+        let (before, after) = (labels_of(&project, "r", with_affect).await, labels_of(&again, "r", with_affect).await);
+        assert_eq!(before.len() as u64, exported.n_items);
+        assert_eq!(after, before, "{}", written.name());
+        let taken = export(&project, "r", written, &out, &Stop::default(), &Silent).await;
+        assert!(matches!(taken, Err(ReleaseError::TargetTaken(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_release_keeps_copies_together_and_verify_notices_a_changed_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = draw_database(folder.path());
+    let project = project_at(&folder.path().join("p")).await;
+    bring(&project, ImportFormat::Csv, &table).await;
+    let splits = Splits::Fractions(Fractions::new(0.6, 0.2, 0.2).unwrap());
+    let one = build(&project, &options("one", splits), 1).await.unwrap();
+    let two = build(&project, &options("two", splits), 2).await.unwrap();
+    assert_eq!(one.row.release.manifest_sha256, two.row.release.manifest_sha256, "same seed, same release");
+    assert!(one.n_groups < one.row.n_items, "the sample's copies are found");
+    for split in Split::ALL {
+        assert!(one.counts.total(split) > 0, "{split}");
+    }
+    assert_eq!(verify(&project, "one").await.unwrap(), []);
+
+    let manifest = std::fs::read_dir(&one.folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("manifest")))
+        .unwrap();
+    let mut bytes = std::fs::read(&manifest).unwrap();
+    let last = bytes.len() - 2;
+    bytes[last] ^= 1;
+    // A release is read-only; whoever changes it has to insist.
+    std::fs::remove_file(&manifest).unwrap();
+    std::fs::write(&manifest, bytes).unwrap();
+    assert!(verify(&project, "one").await.unwrap().iter().any(affectory_release::Finding::is_fault));
+    assert!(matches!(load_release(&project, "one").await, Err(ReleaseError::Damaged { .. })));
+}
