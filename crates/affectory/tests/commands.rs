@@ -103,7 +103,7 @@ fn a_full_or_read_only_disk_leaves_nothing_half_written() {
 
     resize("remount,ro");
     let line = refused(&run(&["--project", text(&project), "release", "build", "r"]), 1);
-    assert!(line.contains("read") || line.contains("Read"), "{line}");
+    assert!(line.contains("catalog.sqlite") && line.contains("Read-only"), "{line}");
     let line = refused(&run(&["init", text(&disk.join("q"))]), 1);
     assert!(line.contains("Read-only"), "{line}");
     unmount();

@@ -7,6 +7,8 @@ mod labels;
 mod release;
 mod scan;
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::database::Database;
@@ -32,15 +34,22 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::connect`].
     pub async fn connect_with(url: &str, password: Option<&str>) -> Result<Catalog, CatalogError> {
-        let database = match url.strip_prefix("sqlite:") {
-            Some(path) => Database::connect_sqlite(Path::new(path)).await,
-            None => Database::connect_postgres(url, password).await,
-        };
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            return Self::connect_file(Path::new(path)).await;
+        }
+        let database = Database::connect_postgres(url, password).await;
         Self::migrated(database.map_err(CatalogError::database("open the database"))?).await
     }
 
     /// Opens a catalogue in a file of any name.
     pub(crate) async fn connect_file(path: &Path) -> Result<Catalog, CatalogError> {
+        // SQLite says "unable to open database file" to a read-only disk and to a missing right; the system says which.
+        match OpenOptions::new().append(true).open(path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                return Err(CatalogError::File { action: "open the catalogue", path: path.to_owned(), source });
+            }
+            _ => {}
+        }
         let database = Database::connect_sqlite(path).await;
         Self::migrated(database.map_err(CatalogError::database("open the database"))?).await
     }
