@@ -26,20 +26,30 @@ impl Catalog {
         lease_ms: i64,
     ) -> Result<Vec<ImageRow>, CatalogError> {
         let failed = || CatalogError::database("claim images");
-        let mut work = self.database.write().await.map_err(failed())?;
         let limit = i64::from(limit);
         let mut claimed: Vec<[i64; 1]> = Vec::new();
+        let mut is_all_open = false;
         loop {
             let rest = limit - claimed.len() as i64;
             let values = vec![detector.into(), worker.into(), (now_ms + lease_ms).into(), now_ms.into(), rest.into()];
+            let mut work = self.database.write().await.map_err(failed())?;
             let statement = claim_statement(&work);
-            for row in work.fetch(statement, values).await.map_err(failed())? {
+            let rows = work.fetch(statement, values).await.map_err(failed())?;
+            work.commit().await.map_err(failed())?;
+            for row in &rows {
                 claimed.push([row.int(0)?]);
             }
-            if claimed.len() as i64 >= limit || enqueue(&mut work, detector, i64::MAX).await.map_err(failed())? == 0 {
+            if claimed.len() as i64 >= limit || (rows.is_empty() && is_all_open) {
                 break;
             }
+            // In a transaction of its own and in turn: another worker may have opened these images since we looked, so
+            // that nothing opened now does not mean that nothing is due.
+            let mut work = self.database.write().await.map_err(failed())?;
+            work.take_turn(Turn::Scan).await.map_err(failed())?;
+            is_all_open = enqueue(&mut work, detector, i64::MAX).await.map_err(failed())? == 0;
+            work.commit().await.map_err(failed())?;
         }
+        let mut work = self.database.read().await.map_err(failed())?;
         let rows = work
             .fetch(
                 "select id, sha256, phash, width, height, format, size_bytes, withdrawn_ms from image
@@ -48,9 +58,7 @@ impl Catalog {
             )
             .await
             .map_err(failed())?;
-        let images = rows.iter().map(|row| image_row(row, 0)).collect::<Result<_, _>>()?;
-        work.commit().await.map_err(failed())?;
-        Ok(images)
+        rows.iter().map(|row| image_row(row, 0)).collect()
     }
 
     /// Workers that hold leases of `detector` now, ended ones included until somebody claims the image again.
