@@ -29,6 +29,9 @@ pub enum Command {
     Init(Init),
     /// Bring labelled images in
     Import(Import),
+    /// Look for faces in the project's images
+    #[command(subcommand)]
+    Faces(FacesCommand),
     /// What annotators said
     #[command(subcommand)]
     Annotations(Annotations),
@@ -107,6 +110,24 @@ pub struct Import {
     /// ferplus: add proxy valence and arousal, a linear map of the votes (always called proxy)
     #[arg(long)]
     pub proxy_va: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FacesCommand {
+    /// Find faces, their landmarks and quality in every image that waits; several processes may do so at once
+    Run(FacesRun),
+    /// How far the detector is
+    Status,
+}
+
+#[derive(Debug, Args)]
+pub struct FacesRun {
+    /// Smallest face to look for, pixels
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(12..=4096))]
+    pub min_face: u32,
+    /// Keep no aligned crops in the image store
+    #[arg(long)]
+    pub no_crops: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -228,9 +249,12 @@ pub struct Predict {
     /// Model to use: a run's folder or a model.safetensors [default: the one inside the program]
     #[arg(long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
-    /// Each image is one face already cut out (needed: this version has no face detector yet)
-    #[arg(long, required = true)]
+    /// Each image is one face already cut out: do not look for faces
+    #[arg(long)]
     pub crop: bool,
+    /// Smallest face to look for, pixels
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(12..=4096))]
+    pub min_face: u32,
     /// Write one CSV row a face
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,

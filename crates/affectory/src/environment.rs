@@ -20,3 +20,52 @@ pub fn variable(name: &str) -> Option<String> {
 pub fn current_dir() -> std::io::Result<PathBuf> {
     std::env::current_dir()
 }
+
+/// Names this process on this host so that a lease can tell whether its holder still lives.
+pub fn worker_id() -> String {
+    format!("{}/{}/{}", host(), std::process::id(), start_ticks(std::process::id()).unwrap_or(0))
+}
+
+/// Whether the worker of that name may still be alive: false only for a process of this host that is gone.
+pub fn worker_is_alive(worker: &str) -> bool {
+    let parts: Vec<&str> = worker.split('/').collect();
+    let [worker_host, pid, ticks] = parts[..] else { return true };
+    if worker_host != host() {
+        return true;
+    }
+    match (pid.parse::<u32>(), ticks.parse::<u64>()) {
+        (Ok(pid), Ok(ticks)) => start_ticks(pid) == Some(ticks),
+        _ => true,
+    }
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().replace('/', "-"))
+        .unwrap_or_else(|_| "localhost".to_owned())
+}
+
+/// When a process of this host began, in clock ticks since boot: with the pid it names a process for ever.
+fn start_ticks(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command name may hold spaces and brackets; fields count from its closing one.
+    let after_name = stat.rsplit_once(')')?.1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    // A zombie is dead: it only waits to be collected.
+    if fields.first() == Some(&"Z") {
+        return None;
+    }
+    fields.get(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_alive_and_a_reused_pid_is_not() {
+        assert!(worker_is_alive(&worker_id()));
+        assert!(!worker_is_alive(&format!("{}/{}/1", host(), std::process::id())));
+        assert!(worker_is_alive("another-host/1/1"));
+    }
+}

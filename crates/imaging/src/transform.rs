@@ -6,14 +6,9 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 
 use crate::RgbImage;
 
-/// Where the five landmarks lie in an aligned crop of 112x112 (ArcFace's template), pixel centres.
-pub const TEMPLATE_112: [Point; 5] = [
-    Point { x: 38.2946, y: 51.6963 },
-    Point { x: 73.5318, y: 51.5014 },
-    Point { x: 56.0252, y: 71.7366 },
-    Point { x: 41.5493, y: 92.3655 },
-    Point { x: 70.7299, y: 92.2041 },
-];
+/// Where the five landmarks lie in an aligned crop of 112x112 (ArcFace's template): x, y of pixel centres.
+pub const TEMPLATE_112: [[f64; 2]; 5] =
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]];
 
 /// `[x' y'] = [[a, -b, tx], [b, a, ty]] [x y 1]`: rotation, scale, shift, no reflection.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,21 +37,20 @@ impl Similarity {
     }
 }
 
-/// The least-squares similarity (Umeyama 1991, without reflection) from five landmarks to the template scaled to `size`.
-/// `None` if the points coincide.
-pub fn similarity_to_template(landmarks: &[Point; 5], size: u32) -> Option<Similarity> {
+/// The least-squares similarity (Umeyama 1991, without reflection) from five landmarks (x, y) to the template scaled to
+/// `size`. `None` if the points coincide.
+pub fn similarity_to_template(landmarks: &[[f64; 2]; 5], size: u32) -> Option<Similarity> {
     let factor = f64::from(size) / 112.0;
-    let wide = |p: &Point| (f64::from(p.x), f64::from(p.y));
-    let mean = |points: &[Point; 5]| {
-        let (x, y) = points.iter().map(wide).fold((0.0, 0.0), |s, p| (s.0 + p.0, s.1 + p.1));
+    let mean = |points: &[[f64; 2]; 5]| {
+        let (x, y) = points.iter().fold((0.0, 0.0), |sum, p| (sum.0 + p[0], sum.1 + p[1]));
         (x / 5.0, y / 5.0)
     };
     let from_mean = mean(landmarks);
     let to_mean = mean(&TEMPLATE_112);
     let (mut along, mut turned, mut spread) = (0.0, 0.0, 0.0);
-    for (from, to) in landmarks.iter().map(wide).zip(TEMPLATE_112.iter().map(wide)) {
-        let (fx, fy) = (from.0 - from_mean.0, from.1 - from_mean.1);
-        let (tx, ty) = ((to.0 - to_mean.0) * factor, (to.1 - to_mean.1) * factor);
+    for (from, to) in landmarks.iter().zip(&TEMPLATE_112) {
+        let (fx, fy) = (from[0] - from_mean.0, from[1] - from_mean.1);
+        let (tx, ty) = ((to[0] - to_mean.0) * factor, (to[1] - to_mean.1) * factor);
         along += fx * tx + fy * ty;
         turned += fx * ty - fy * tx;
         spread += fx * fx + fy * fy;
@@ -75,7 +69,7 @@ pub fn similarity_to_template(landmarks: &[Point; 5], size: u32) -> Option<Simil
 
 /// The aligned crop of `size`x`size`, bilinear, averaged over the source area when it shrinks; black outside the picture.
 pub fn align(image: &RgbImage, landmarks: &[Point; 5], size: u32) -> Option<RgbImage> {
-    let mut transform = similarity_to_template(landmarks, size)?;
+    let mut transform = similarity_to_template(&landmarks.map(|p| [f64::from(p.x), f64::from(p.y)]), size)?;
     let mut shrunk = None;
     // Far too large a picture is halved first, so that sampling stays cheap whatever comes in.
     let shrink = (0.25 / transform.scale()).floor();
@@ -94,7 +88,7 @@ pub fn align(image: &RgbImage, landmarks: &[Point; 5], size: u32) -> Option<RgbI
         shrunk = Some(small);
     }
     let source = shrunk.as_ref().unwrap_or(image);
-    let per_side = (1.0 / transform.scale()).ceil().clamp(1.0, 8.0) as u32;
+    let per_side = (1.0 / transform.scale()).round().clamp(1.0, 8.0) as u32;
     let n_samples = f64::from(per_side * per_side);
     let mut crop = RgbImage::filled(size, size, [0; 3]);
     for (at, pixel) in crop.pixels.chunks_exact_mut(3).enumerate() {
@@ -199,12 +193,12 @@ mod tests {
         assert!((same.a - 1.0).abs() < 1e-9 && same.b.abs() < 1e-9 && same.tx.abs() < 1e-6 && same.ty.abs() < 1e-6);
         let twice = similarity_to_template(&TEMPLATE_112, 224).expect("five different points");
         assert!((twice.scale() - 2.0).abs() < 1e-9);
-        assert_eq!(similarity_to_template(&[Point { x: 3.0, y: 4.0 }; 5], 112), None);
+        assert_eq!(similarity_to_template(&[[3.0, 4.0]; 5], 112), None);
     }
 
     #[test]
     fn a_quarter_turn_is_undone() {
-        let turned = TEMPLATE_112.map(|p| Point { x: -p.y, y: p.x });
+        let turned = TEMPLATE_112.map(|[x, y]| [-y, x]);
         let back = similarity_to_template(&turned, 112).expect("five different points");
         assert!(back.a.abs() < 1e-6 && (back.b + 1.0).abs() < 1e-6);
     }

@@ -70,7 +70,14 @@ pub struct Predictor {
     card: ModelCard,
     labels: LabelSet,
     network: Network,
+    /// How a detector's box becomes one that frames a face as the training data does: side as a share of the box's
+    /// longer side, and how far up the middle moves as a share of that side.
+    framing: [f32; 2],
 }
+
+/// FER+ cuts faces closer than MTCNN does: on 262 of its pictures, enlarged four times, the median box that MTCNN found
+/// was 1.09 times as high as the picture, its middle 2.6 % below the picture's.
+const FERPLUS_FRAMING: [f32; 2] = [0.915, 0.024];
 
 /// The model inside the program: recipe, data, scores and limits are in its model card.
 const BUNDLED: &[u8] = include_bytes!("../assets/affectory-s.safetensors");
@@ -81,7 +88,8 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::load`]; a test sees to it that there is none.
     pub fn bundled() -> Result<Self, LearnError> {
-        Self::from_bytes(Path::new("the model inside the program"), BUNDLED)
+        let model = Self::from_bytes(Path::new("the model inside the program"), BUNDLED)?;
+        Ok(Self { framing: FERPLUS_FRAMING, ..model })
     }
 
     /// Reads `model.safetensors` of a run (or the run's folder).
@@ -108,7 +116,7 @@ impl Predictor {
         let labels = LabelSet::parse(&card.run.labels).map_err(|e| bad(e.to_string()))?;
         let device = Device::flex();
         let network = recipe.network(labels.n_classes()).init(&device).with_safetensors(bytes)?;
-        Ok(Self { card, labels, network })
+        Ok(Self { card, labels, network, framing: [1.0, 0.0] })
     }
 
     /// What the model says of itself.
@@ -125,6 +133,17 @@ impl Predictor {
     pub fn name(&self) -> String {
         let run = &self.card.run;
         format!("{} ({}, seed {})", run.recipe, run.release, run.seed)
+    }
+
+    /// The box to hand to [`Predictor::predict`] for a face that a detector found. Other models than the one inside the
+    /// program are taken to be trained on a detector's boxes.
+    pub fn framed(&self, detected: BoundingBox) -> BoundingBox {
+        let [scale, lift] = self.framing;
+        if self.framing == [1.0, 0.0] {
+            return detected;
+        }
+        let square = detected.squared(scale);
+        BoundingBox { y: square.y - lift * square.height / scale, ..square }
     }
 
     /// Expression and affect of each face box in a picture. Each face is seen plain and mirrored, and the answers averaged.

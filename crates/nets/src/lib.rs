@@ -6,11 +6,18 @@
 
 mod alexnet;
 mod backbone;
+mod landmarks68;
+mod layers;
+mod mtcnn;
 mod network;
+mod weights;
 
 pub use alexnet::{AlexNet, AlexNetConfig};
 pub use backbone::{Backbone, BackboneConfig};
-pub use network::{Network, NetworkConfig, WeightsError, safetensors_metadata};
+pub use landmarks68::Landmarks68;
+pub use mtcnn::{MtcnnNets, ProposalMap, Shifts, WindowAnswer};
+pub use network::{Network, NetworkConfig};
+pub use weights::{WeightsError, safetensors_metadata};
 
 use burn::tensor::Tensor;
 

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 
+use crate::weights::{Weights, WeightsError};
 use crate::{AlexNet, AlexNetConfig, Backbone, BackboneConfig, Outputs};
 
 /// What an expression network says of a batch of faces is in [`Outputs`]; this is one of the networks that say it.
@@ -24,27 +25,6 @@ pub enum NetworkConfig {
     Backbone(BackboneConfig),
     /// See [`AlexNetConfig`].
     AlexNet(AlexNetConfig),
-}
-
-/// Why weights could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum WeightsError {
-    /// Not a safetensors file, or a damaged one.
-    #[error("the weights are not a safetensors file: {0}")]
-    Format(String),
-    /// A tensor of the network is not in the file.
-    #[error("the weights lack tensor `{0}`: they belong to another network")]
-    Missing(String),
-    /// A tensor has another shape or type.
-    #[error("tensor `{name}` has shape {found:?}, the network needs {expected:?} in 32-bit floats")]
-    Shape {
-        /// Its name.
-        name: String,
-        /// Shape in the file.
-        found: Vec<usize>,
-        /// Shape in the network.
-        expected: Vec<usize>,
-    },
 }
 
 impl NetworkConfig {
@@ -91,20 +71,10 @@ impl Network {
     /// # Errors
     /// [`WeightsError`] if the file is damaged or belongs to another network.
     pub fn with_safetensors(self, bytes: &[u8]) -> Result<Network, WeightsError> {
-        let file = SafeTensors::deserialize(bytes).map_err(|e| WeightsError::Format(e.to_string()))?;
-        let mut filling = Filling { file, path: Vec::new(), error: None };
+        let mut filling = Filling { weights: Weights::open(bytes)?, path: Vec::new(), error: None };
         let network = self.map(&mut filling);
         filling.error.map_or(Ok(network), Err)
     }
-}
-
-/// The metadata of a safetensors file, without reading its tensors.
-///
-/// # Errors
-/// [`WeightsError::Format`] if it is none.
-pub fn safetensors_metadata(bytes: &[u8]) -> Result<HashMap<String, String>, WeightsError> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| WeightsError::Format(e.to_string()))?;
-    Ok(header.metadata().clone().unwrap_or_default())
 }
 
 /// Gathers name, shape and little-endian bytes of every weight.
@@ -133,20 +103,9 @@ impl ModuleVisitor for Collected {
 
 /// Puts the tensors of a file in the place of a network's weights.
 struct Filling<'a> {
-    file: SafeTensors<'a>,
+    weights: Weights<'a>,
     path: Vec<String>,
     error: Option<WeightsError>,
-}
-
-impl Filling<'_> {
-    fn read(&self, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
-        let name = self.path.join(".");
-        let view = self.file.tensor(&name).map_err(|_| WeightsError::Missing(name.clone()))?;
-        if view.shape() != expected || view.dtype() != Dtype::F32 {
-            return Err(WeightsError::Shape { name, found: view.shape().to_vec(), expected: expected.to_vec() });
-        }
-        Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
-    }
 }
 
 impl ModuleMapper for Filling<'_> {
@@ -160,7 +119,7 @@ impl ModuleMapper for Filling<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.lazy_shape();
-        match self.read(&shape) {
+        match self.weights.values(&self.path.join("."), &shape) {
             Ok(values) => {
                 let device = param.lazy_device();
                 let tensor = Tensor::from_data(TensorData::new(values, shape), &device);
@@ -178,6 +137,7 @@ impl ModuleMapper for Filling<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::safetensors_metadata;
 
     fn tiny() -> NetworkConfig {
         NetworkConfig::Backbone(BackboneConfig { widths: vec![4, 8], blocks: vec![1, 1], n_classes: 3, dropout: 0.0 })

@@ -175,7 +175,11 @@ async fn score_split(
             }
             if number < N_OVERLAYS {
                 let path = pictures.join(format!("{}.svg", sample.name));
-                let faces: Vec<_> = faces.into_iter().map(|face| (sample.bounding_box, face)).collect();
+                let bounding_box = sample.bounding_box;
+                let faces: Vec<_> = faces
+                    .into_iter()
+                    .map(|prediction| predict::ReadFace { bounding_box, seen: None, prediction })
+                    .collect();
                 evaluate::write_file(&path, predict::overlay(&image, &faces)?.as_bytes())?;
             }
             bars.advance(1);

@@ -4,6 +4,7 @@ mod annotations;
 mod demo;
 mod doctor;
 mod evaluate;
+mod faces;
 mod import;
 mod init;
 mod predict;
@@ -37,6 +38,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(&context, args).await,
         Command::Init(args) => init::run(&context, args).await,
         Command::Import(args) => import::run(&context, args).await,
+        Command::Faces(args) => faces::run(&context, args).await,
         Command::Annotations(args) => annotations::run(&context, args).await,
         Command::Release(args) => release::run(&context, args).await,
         Command::Recipes => recipes::run(&context),

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use affectory_core::{BoundingBox, LabelSet, Progress as _};
+use affectory_faces::{FaceFinder, FoundFace};
 use affectory_imaging::{Limits, OverlayFace, RgbImage, decode, overlay_svg};
 use affectory_learn::{Prediction, Predictor};
 use anyhow::{Context as _, bail};
 
-use super::{Context, evaluate, shown};
+use super::{Context, evaluate, faces, shown};
 use crate::cli::Predict;
 use crate::failure::printable;
 
@@ -19,8 +20,24 @@ const MAX_DEPTH: u32 = 8;
 struct Picture {
     path: PathBuf,
     size: Option<(u32, u32)>,
-    faces: Vec<(BoundingBox, Prediction)>,
+    faces: Vec<ReadFace>,
     error: Option<String>,
+}
+
+/// One face's answer.
+pub struct ReadFace {
+    /// Its place in the picture.
+    pub bounding_box: BoundingBox,
+    /// What the detector saw; `None` for a picture that is one face.
+    pub seen: Option<FoundFace>,
+    /// What the model says of it.
+    pub prediction: Prediction,
+}
+
+/// What reads a picture: a detector, unless the picture is one face, and a model.
+struct Reader {
+    finder: Option<FaceFinder>,
+    predictor: Predictor,
 }
 
 pub fn run(context: &Context, args: &Predict) -> anyhow::Result<()> {
@@ -28,17 +45,20 @@ pub fn run(context: &Context, args: &Predict) -> anyhow::Result<()> {
         Some(path) => Predictor::load(path)?,
         None => Predictor::bundled()?,
     };
-    let pictures = read_pictures(context, &predictor, &args.paths, args.overlay.as_deref())?;
+    let finder = if args.crop { None } else { Some(faces::finder(args.min_face)?) };
+    let reader = Reader { finder, predictor };
+    let pictures = read_pictures(context, &reader, &args.paths, args.overlay.as_deref())?;
+    let predictor = &reader.predictor;
     if let Some(path) = &args.csv {
         let mut table = Table::new(predictor.labels())?;
         for picture in &pictures {
-            for (_, face) in &picture.faces {
-                table.add(&picture.path.to_string_lossy(), face)?;
+            for face in &picture.faces {
+                table.add(&picture.path.to_string_lossy(), &face.prediction)?;
             }
         }
         evaluate::write_file(path, table.finish()?.as_bytes())?;
     }
-    context.print(&text(&pictures, &predictor), &json(&pictures, &predictor))?;
+    context.print(&text(&pictures, predictor), &json(&pictures, predictor))?;
     let n_failed = pictures.iter().filter(|p| p.error.is_some()).count();
     if n_failed == pictures.len() {
         bail!("none of the {n_failed} files could be read as a picture");
@@ -48,7 +68,7 @@ pub fn run(context: &Context, args: &Predict) -> anyhow::Result<()> {
 
 fn read_pictures(
     context: &Context,
-    predictor: &Predictor,
+    reader: &Reader,
     paths: &[PathBuf],
     overlay: Option<&Path>,
 ) -> anyhow::Result<Vec<Picture>> {
@@ -68,22 +88,21 @@ fn read_pictures(
         if context.stop.is_requested() {
             bail!("stopped");
         }
-        pictures.push(read_picture(predictor, path, overlay.map(|folder| (folder, number)))?);
+        pictures.push(read_picture(reader, path, overlay.map(|folder| (folder, number)))?);
         context.bars.advance(1);
     }
     context.bars.end();
     Ok(pictures)
 }
 
-fn read_picture(predictor: &Predictor, path: PathBuf, overlay: Option<(&Path, usize)>) -> anyhow::Result<Picture> {
+fn read_picture(reader: &Reader, path: PathBuf, overlay: Option<(&Path, usize)>) -> anyhow::Result<Picture> {
     let limits = Limits::default();
     let image = read_limited(&path, limits.max_bytes).and_then(|b| decode(&b, &limits).map_err(|e| e.to_string()));
     let image = match image {
         Ok(decoded) => decoded.image,
         Err(reason) => return Ok(Picture { path, size: None, faces: Vec::new(), error: Some(reason) }),
     };
-    let boxes = [BoundingBox::whole(image.width, image.height)];
-    let faces: Vec<_> = boxes.into_iter().zip(predictor.predict(&image, &boxes)).collect();
+    let faces = reader.read(&image);
     if let Some((folder, number)) = overlay {
         let stem: String = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let stem: String =
@@ -94,11 +113,31 @@ fn read_picture(predictor: &Predictor, path: PathBuf, overlay: Option<(&Path, us
     Ok(Picture { path, size: Some((image.width, image.height)), faces, error: None })
 }
 
+impl Reader {
+    fn read(&self, image: &RgbImage) -> Vec<ReadFace> {
+        let Some(finder) = &self.finder else {
+            let whole = BoundingBox::whole(image.width, image.height);
+            let predictions = self.predictor.predict(image, &[whole]);
+            return predictions
+                .into_iter()
+                .map(|prediction| ReadFace { bounding_box: whole, seen: None, prediction })
+                .collect();
+        };
+        let found = finder.find(image);
+        let boxes: Vec<BoundingBox> = found.iter().map(|face| self.predictor.framed(face.bounding_box)).collect();
+        let predictions = self.predictor.predict(image, &boxes);
+        let faces = found.into_iter().zip(predictions);
+        faces
+            .map(|(face, prediction)| ReadFace { bounding_box: face.bounding_box, seen: Some(face), prediction })
+            .collect()
+    }
+}
+
 /// The picture with every face's answer on it.
-pub fn overlay(image: &RgbImage, faces: &[(BoundingBox, Prediction)]) -> anyhow::Result<String> {
+pub fn overlay(image: &RgbImage, faces: &[ReadFace]) -> anyhow::Result<String> {
     let drawn: Vec<OverlayFace> = faces
         .iter()
-        .map(|(bounding_box, face)| OverlayFace {
+        .map(|ReadFace { bounding_box, prediction: face, .. }| OverlayFace {
             bounding_box: *bounding_box,
             label: face.expression.map(|label| {
                 let p = face.probabilities.iter().find(|(l, _)| *l == label).map_or(0.0, |(_, p)| *p);
@@ -158,10 +197,17 @@ fn text(pictures: &[Picture], predictor: &Predictor) -> String {
         if let Some(error) = &picture.error {
             let _ = writeln!(text, "{}: {}", shown(&picture.path), printable(error.trim()));
         }
-        for (_, face) in &picture.faces {
+        if picture.error.is_none() && picture.faces.is_empty() {
+            let _ = writeln!(text, "{}: no face found", shown(&picture.path));
+        }
+        for ReadFace { bounding_box, seen, prediction: face } in &picture.faces {
             let label = face.expression.map_or("-".to_owned(), |e| e.to_string());
             let best = face.probabilities.iter().map(|(_, p)| *p).fold(0.0, f32::max);
-            let _ = write!(text, "{}: {label} {:.0} %", shown(&picture.path), best * 100.0);
+            let at = seen.as_ref().map_or(String::new(), |_| {
+                let BoundingBox { x, y, width, height } = bounding_box;
+                format!(" [{x:.0} {y:.0} {width:.0} {height:.0}]")
+            });
+            let _ = write!(text, "{}{at}: {label} {:.0} %", shown(&picture.path), best * 100.0);
             if let Some(point) = face.valence_arousal {
                 let proxy = if face.is_proxy { " (proxy)" } else { "" };
                 let (valence, arousal) = (point.valence.value(), point.arousal.value());
@@ -180,13 +226,15 @@ fn json(pictures: &[Picture], predictor: &Predictor) -> serde_json::Value {
             let faces: Vec<_> = picture
                 .faces
                 .iter()
-                .map(|(b, face)| {
+                .map(|ReadFace { bounding_box: b, seen, prediction: face }| {
+                    let landmarks: Vec<[f32; 2]> =
+                        seen.iter().flat_map(|seen| seen.landmarks.points()).map(|p| [p.x, p.y]).collect();
                     let probabilities: serde_json::Map<String, serde_json::Value> =
                         face.probabilities.iter().map(|(label, p)| (label.to_string(), (*p).into())).collect();
                     serde_json::json!({
                         "box": [b.x, b.y, b.width, b.height],
-                        "score": null,
-                        "landmarks": [],
+                        "score": seen.as_ref().map(|seen| seen.score),
+                        "landmarks": landmarks,
                         "expression": face.expression.map(|e| e.to_string()),
                         "probabilities": probabilities,
                         "valence": face.valence_arousal.map(|p| p.valence.value()),

@@ -1,0 +1,87 @@
+//! `affectory faces`: looks for faces in the project's images, and says how far that is.
+
+use affectory_catalog::{FaceScan, Project};
+use affectory_faces::{FaceFinder, Mtcnn, MtcnnSettings, ScanRequest, ScanSummary, scan};
+use affectory_imaging::Limits;
+use anyhow::{Context as _, bail};
+
+use super::Context;
+use crate::cli::{FacesCommand, FacesRun};
+use crate::environment::{now_ms, worker_id, worker_is_alive};
+
+pub async fn run(context: &Context, command: FacesCommand) -> anyhow::Result<()> {
+    let project = context.open().await?;
+    match command {
+        FacesCommand::Run(args) => look(context, &project, &args).await,
+        FacesCommand::Status => status(context, &project).await,
+    }
+}
+
+/// The detector inside the program with the landmark network.
+pub fn finder(min_face: u32) -> anyhow::Result<FaceFinder> {
+    let settings = MtcnnSettings { min_face, ..MtcnnSettings::default() };
+    Ok(FaceFinder::new(Box::new(Mtcnn::bundled(settings)?))?)
+}
+
+async fn look(context: &Context, project: &Project, args: &FacesRun) -> anyhow::Result<()> {
+    let finder = finder(args.min_face)?;
+    // Of this machine's processes we know which are dead; leases of other machines end by themselves.
+    for worker in project.catalog.list_lease_holders(finder.name()).await? {
+        if !worker_is_alive(&worker) {
+            let n_released = project.catalog.release_leases(finder.name(), &worker).await?;
+            tracing::info!("{worker} is gone: {n_released} images go back to the queue");
+        }
+    }
+    let request = ScanRequest { worker: worker_id(), limits: Limits::default(), keep_crops: !args.no_crops };
+    let place = (&project.catalog, &project.store);
+    let summary = scan(place, &finder, &request, now_ms, &context.stop, &context.bars)
+        .await
+        .context("failed to look for faces")?;
+    context.print(&describe(&summary), &json(finder.name(), &summary))?;
+    if summary.stopped {
+        bail!("stopped before the end: the same command goes on from here");
+    }
+    Ok(())
+}
+
+/// What a run did, for people.
+fn describe(summary: &ScanSummary) -> String {
+    let mut text = format!(
+        "{} images searched: {} new faces; {} images without a face, {} unreadable",
+        summary.images, summary.faces, summary.no_face, summary.unreadable
+    );
+    let given = summary.given_seen + summary.given_missed;
+    if given > 0 {
+        text += &format!("\nof {given} faces that came with the data, {} were seen", summary.given_seen);
+    }
+    text
+}
+
+fn json(detector: &str, summary: &ScanSummary) -> serde_json::Value {
+    serde_json::json!({
+        "detector": detector,
+        "images": summary.images,
+        "faces": summary.faces,
+        "no_face": summary.no_face,
+        "unreadable": summary.unreadable,
+        "given_seen": summary.given_seen,
+        "given_missed": summary.given_missed,
+        "stopped": summary.stopped,
+    })
+}
+
+async fn status(context: &Context, project: &Project) -> anyhow::Result<()> {
+    let detector = finder(MtcnnSettings::default().min_face)?;
+    let FaceScan { pending, leased, found, no_face, unreadable, faces } =
+        project.catalog.face_scan(detector.name()).await?;
+    let name = detector.name();
+    let text = format!(
+        "detector    {name}\nwaiting     {pending}\nin work     {leased}\nwith faces  {found}\nwithout     {no_face}\n\
+         unreadable  {unreadable}\nfaces       {faces} in the project, given ones included"
+    );
+    let json = serde_json::json!({
+        "detector": name, "pending": pending, "leased": leased, "found": found, "no_face": no_face,
+        "unreadable": unreadable, "faces": faces,
+    });
+    context.print(&text, &json)
+}

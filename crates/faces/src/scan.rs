@@ -1,0 +1,233 @@
+//! Which of a project's images still wait for a detector, and what did it see in them? Batch by batch, kill at any time.
+
+use std::collections::HashMap;
+
+use affectory_catalog::{
+    Catalog, CatalogError, DetectedFace, FaceRow, GivenFaceUpdate, ImageRow, ImageStore, ScanOutcome, ScanStatus,
+};
+use affectory_core::{BoundingBox, FaceId, ImageId, Progress, Stop};
+use affectory_imaging::{Limits, decode, encode_jpeg, sha256};
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use rayon::prelude::*;
+
+use crate::{FaceFinder, FacesError, FoundFace};
+
+/// Images of one lease and one transaction: a kill loses no more than this.
+const BATCH: u32 = 64;
+
+/// Reads and writes of the store under way at a time.
+const IN_FLIGHT: usize = 16;
+
+/// A worker that says nothing for this long is taken for dead, and its images are handed out again.
+const LEASE_MS: i64 = 10 * 60 * 1000;
+
+/// JPEG quality of aligned crops.
+const CROP_QUALITY: u8 = 95;
+
+/// What a run needs to know.
+#[derive(Debug, Clone)]
+pub struct ScanRequest {
+    /// Who holds the leases; different for every process.
+    pub worker: String,
+    /// What decoding an image may use.
+    pub limits: Limits,
+    /// Whether aligned crops are kept in the store.
+    pub keep_crops: bool,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScanSummary {
+    /// Images looked at.
+    pub images: u64,
+    /// Of these, without any face.
+    pub no_face: u64,
+    /// Of these, unreadable.
+    pub unreadable: u64,
+    /// New faces.
+    pub faces: u64,
+    /// Faces that came with the data and were seen.
+    pub given_seen: u64,
+    /// Faces that came with the data and where the detector saw nothing.
+    pub given_missed: u64,
+    /// Whether a stop was asked for before the end.
+    pub stopped: bool,
+}
+
+/// Where the images are.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    catalog: &'a Catalog,
+    store: &'a ImageStore,
+}
+
+/// An image with its bytes, or why there are none.
+type Fetched = (ImageRow, Result<Bytes, String>);
+
+/// What was seen in an image, and the crops to store before it is recorded.
+type Seen = (ScanOutcome, Vec<Bytes>);
+
+/// Looks for faces in every image that this detector has not looked at. Several processes may do so at once; run again
+/// after a kill, it goes on where the last batch was recorded.
+///
+/// `now_ms` is asked for the time of each batch.
+///
+/// # Errors
+/// If the catalogue or the store cannot be used. An image that cannot be read is recorded as unreadable.
+pub async fn scan(
+    (catalog, store): (&Catalog, &ImageStore),
+    finder: &FaceFinder,
+    request: &ScanRequest,
+    now_ms: impl Fn() -> i64,
+    stop: &Stop,
+    progress: &dyn Progress,
+) -> Result<ScanSummary, FacesError> {
+    let place = Place { catalog, store };
+    let mut summary = ScanSummary::default();
+    progress.begin("faces", Some(catalog.face_scan(finder.name()).await?.pending));
+    loop {
+        if stop.is_requested() {
+            summary.stopped = true;
+            break;
+        }
+        let images = catalog.claim_images(finder.name(), &request.worker, BATCH, now_ms(), LEASE_MS).await?;
+        if images.is_empty() {
+            break;
+        }
+        let n_images = images.len() as u64;
+        let outcomes = look_at(place, finder, request, images).await?;
+        catalog.record_scans(finder.name(), &outcomes, now_ms()).await?;
+        outcomes.iter().for_each(|outcome| summary.add(outcome));
+        progress.advance(n_images);
+    }
+    progress.end();
+    Ok(summary)
+}
+
+impl ScanSummary {
+    fn add(&mut self, outcome: &ScanOutcome) {
+        let given = outcome.updates.len() as u64;
+        let seen = outcome.updates.iter().filter(|update| update.found.is_some()).count() as u64;
+        self.images += 1;
+        self.no_face += u64::from(outcome.status == ScanStatus::NoFace);
+        self.unreadable += u64::from(outcome.status == ScanStatus::Unreadable);
+        self.faces += outcome.faces.len() as u64;
+        self.given_seen += seen;
+        self.given_missed += given - seen;
+    }
+}
+
+/// Reads, decodes, finds, stores crops; recording is left to the caller.
+async fn look_at(
+    place: Place<'_>,
+    finder: &FaceFinder,
+    request: &ScanRequest,
+    images: Vec<ImageRow>,
+) -> Result<Vec<ScanOutcome>, FacesError> {
+    let ids: Vec<ImageId> = images.iter().map(|image| image.id).collect();
+    let mut given: HashMap<ImageId, Vec<FaceRow>> = HashMap::new();
+    for face in place.catalog.list_given_faces(&ids).await? {
+        given.entry(face.image_id).or_default().push(face);
+    }
+    let fetched: Vec<Fetched> =
+        stream::iter(images).map(|image| fetch(place.store, image)).buffered(IN_FLIGHT).try_collect().await?;
+    let none = Vec::new();
+    // The runtime's other threads go on with what is theirs meanwhile.
+    let seen: Vec<Seen> = tokio::task::block_in_place(|| {
+        fetched
+            .par_iter()
+            .map(|(image, bytes)| see(finder, request, image.id, bytes, given.get(&image.id).unwrap_or(&none)))
+            .collect::<Result<_, _>>()
+    })?;
+    let (outcomes, crops): (Vec<ScanOutcome>, Vec<Vec<Bytes>>) = seen.into_iter().unzip();
+    stream::iter(crops.into_iter().flatten())
+        .map(|crop| place.store.put(crop))
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect::<Vec<_>>()
+        .await?;
+    Ok(outcomes)
+}
+
+async fn fetch(store: &ImageStore, image: ImageRow) -> Result<Fetched, FacesError> {
+    let read = store.read(&image.image.sha256).await;
+    match read {
+        Ok(bytes) => Ok((image, Ok(bytes))),
+        Err(error @ (CatalogError::NoObject(_) | CatalogError::DamagedObject(_))) => {
+            Ok((image, Err(error.to_string())))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn see(
+    finder: &FaceFinder,
+    request: &ScanRequest,
+    image_id: ImageId,
+    bytes: &Result<Bytes, String>,
+    given: &[FaceRow],
+) -> Result<Seen, FacesError> {
+    let mut outcome =
+        ScanOutcome { image_id, status: ScanStatus::NoFace, error: None, faces: Vec::new(), updates: Vec::new() };
+    let decoded = match bytes {
+        Ok(bytes) => decode(bytes, &request.limits).map_err(|error| error.to_string()),
+        Err(reason) => Err(reason.clone()),
+    };
+    let picture = match decoded {
+        Ok(decoded) => decoded.image,
+        Err(reason) => {
+            let outcome = ScanOutcome { status: ScanStatus::Unreadable, error: Some(reason), ..outcome };
+            return Ok((outcome, Vec::new()));
+        }
+    };
+    let faces = finder.find(&picture);
+    if !faces.is_empty() {
+        outcome.status = ScanStatus::Found;
+    }
+    let mut crops = Vec::new();
+    let mut detected = |face: &FoundFace| -> Result<DetectedFace, FacesError> {
+        let crop = if request.keep_crops { face.aligned(&picture) } else { None };
+        let crop_sha256 = match crop {
+            Some(crop) => {
+                let bytes = Bytes::from(encode_jpeg(&crop, CROP_QUALITY)?);
+                let hash = sha256(&bytes);
+                crops.push(bytes);
+                Some(hash)
+            }
+            None => None,
+        };
+        Ok(DetectedFace {
+            bounding_box: face.bounding_box,
+            score: face.score,
+            landmarks: face.landmarks.clone(),
+            quality: face.quality,
+            crop_sha256,
+        })
+    };
+    if given.is_empty() {
+        outcome.faces = faces.iter().map(&mut detected).collect::<Result<_, _>>()?;
+    } else {
+        for (face_id, matched) in match_given(given, &faces) {
+            let found = matched.map(&mut detected).transpose()?;
+            outcome.updates.push(GivenFaceUpdate { face_id, found });
+        }
+    }
+    Ok((outcome, crops))
+}
+
+/// Each given face with the detection that shows it: one whose centre lies in the given box and the other way round, the
+/// one that overlaps most. A given box may be a whole picture cut around a face, so overlap alone says little.
+fn match_given<'a>(given: &[FaceRow], faces: &'a [FoundFace]) -> Vec<(FaceId, Option<&'a FoundFace>)> {
+    let fits = |a: BoundingBox, b: BoundingBox| a.contains(b.centre()) && b.contains(a.centre());
+    given
+        .iter()
+        .map(|row| {
+            let at = row.bounding_box;
+            let matched = faces
+                .iter()
+                .filter(|face| fits(at, face.bounding_box))
+                .max_by(|a, b| at.iou(a.bounding_box).total_cmp(&at.iou(b.bounding_box)));
+            (row.id, matched)
+        })
+        .collect()
+}
