@@ -58,11 +58,12 @@ fn draw_face(svg: &mut String, face: &OverlayFace, unit: f64, width: f64, height
         svg,
         "<rect x=\"{left:.2}\" y=\"{top:.2}\" width=\"{w:.2}\" height=\"{h:.2}\" rx=\"{:.2}\" fill=\"none\" \
          stroke=\"#ffd54a\" stroke-width=\"{:.2}\"/>",
-        unit * 1.5,
-        unit * 0.8
+        (w * 0.05).clamp(unit * 0.6, unit * 1.5),
+        (w * 0.025).clamp(unit * 0.3, unit * 0.8)
     );
     if let Some(label) = &face.label {
-        let letters = unit * 4.0;
+        // As wide as a small face's box, so that neighbours stay apart.
+        let letters = (w * 0.14).clamp(unit * 1.8, unit * 4.0);
         let chip_width = letters * 0.58 * label.chars().count() as f64 + letters;
         let x = left.min(width - chip_width).max(0.0);
         let y = if top >= letters * 1.6 { top - letters * 1.6 } else { top };
@@ -78,9 +79,15 @@ fn draw_face(svg: &mut String, face: &OverlayFace, unit: f64, width: f64, height
         );
     }
     if let Some(point) = face.valence_arousal {
-        let radius = (w.min(h) * 0.2).clamp(unit * 5.0, unit * 14.0);
-        let cx = (right - radius * 0.6).min(width - radius - unit);
-        let cy = (bottom - radius * 0.6).min(height - radius - unit);
+        let radius = (w.min(h) * 0.25).clamp(unit * 2.5, unit * 14.0);
+        let below = bottom + radius * 1.2;
+        // Under the box where there is room, so that the mouth can be seen.
+        let (cx, cy) = if below + radius <= height {
+            (right - radius, below)
+        } else {
+            let inside = (right - radius * 0.6, bottom - radius * 0.6);
+            (inside.0.min(width - radius - unit), inside.1.min(height - radius - unit))
+        };
         draw_circumplex(svg, point, face.is_proxy, cx, cy, radius);
     }
 }
