@@ -191,7 +191,7 @@ fn a_small_demo_walks_the_whole_way_and_goes_on_when_repeated() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report["scores"]["accuracy"].is_f64());
     assert_eq!(report["synthetic"], true);
-    for file in ["releases/demo/counts.md", "runs/demo/curves.svg", "runs/demo/model.safetensors"] {
+    for file in ["portrait.svg", "releases/demo/counts.md", "runs/demo/curves.svg", "runs/demo/model.safetensors"] {
         assert!(out.join(file).is_file(), "{file}");
     }
     let again: serde_json::Value = serde_json::from_slice(&run(&args).stdout).unwrap();
@@ -224,6 +224,70 @@ fn the_model_inside_the_program_reads_a_face() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["images"].as_array().unwrap().len(), 4);
     assert_eq!(report["images"][0]["faces"][0]["is_proxy"], true);
+}
+
+#[test]
+fn a_photograph_is_searched_for_faces_and_a_wall_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let portrait = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/astronaut.png");
+    let wall = folder.path().join("wall.png");
+    let pixels = affectory_imaging::RgbImage::filled(200, 150, [180, 170, 160]);
+    std::fs::write(&wall, affectory_imaging::encode_png(&pixels).unwrap()).unwrap();
+    let csv = folder.path().join("faces.csv");
+    let output = run(&["--json", "predict", text(&portrait), text(&wall), "--csv", text(&csv)]);
+    done(&output);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let faces = |n: usize| report["images"][n]["faces"].as_array().unwrap().clone();
+    assert_eq!((faces(0).len(), faces(1).len()), (1, 0));
+    let face = &faces(0)[0];
+    assert!(face["score"].as_f64().unwrap() > 0.95 && face["landmarks"].as_array().unwrap().len() == 68);
+    // She looks to the left of the middle and smiles, as anybody can see.
+    let middle = face["box"][0].as_f64().unwrap() + face["box"][2].as_f64().unwrap() / 2.0;
+    assert!((200.0..250.0).contains(&middle) && face["expression"] == "happy", "{face}");
+    assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn a_search_for_faces_killed_eight_times_ends_as_an_undisturbed_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let faces = drawn_faces(folder.path(), 300);
+    let portrait = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/astronaut.png");
+    std::fs::copy(portrait, faces.join("happy/astronaut.png")).unwrap();
+    let project = |name: &str| {
+        let project = folder.path().join(name);
+        done(&run(&["init", text(&project)]));
+        done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
+        project
+    };
+    let status = |project: &Path| {
+        let output = run(&["--project", text(project), "--json", "faces", "status"]);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let crops = |project: &Path| {
+        let mut names: Vec<_> = walk(&project.join("objects"));
+        names.sort();
+        names
+    };
+    let (calm, wild) = (project("calm"), project("wild"));
+    let began = std::time::Instant::now();
+    done(&run(&["--project", text(&calm), "faces", "run"]));
+    let length = began.elapsed();
+    let args = ["--project", text(&wild), "faces", "run"];
+    let n_killed = moments(8, length).filter(|after| kill_after(&args, *after)).count();
+    assert!(n_killed > 0, "no run was hit");
+    done(&run(&args));
+    assert_eq!(status(&wild), status(&calm));
+    assert_eq!((status(&wild)["pending"].as_u64(), status(&wild)["leased"].as_u64()), (Some(0), Some(0)));
+    assert!(status(&wild)["found"].as_u64() > Some(0));
+    assert_eq!(crops(&wild), crops(&calm));
+    let again = run(&["--project", text(&wild), "--json", "faces", "run"]);
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&again.stdout).unwrap()["images"], 0);
+}
+
+/// The files of a folder and of those in it.
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path.file_name().unwrap().into()] }).collect()
 }
 
 /// The contract's vectors through the command itself: CSV in, JSON out.

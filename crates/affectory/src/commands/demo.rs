@@ -23,6 +23,8 @@ const EPOCHS: u32 = 12;
 /// Pictures that are drawn over, for people to look at.
 const N_OVERLAYS: usize = 12;
 const NAME: &str = "demo";
+/// Eileen Collins, photographed by NASA; origin and licence are in `assets/README.md`.
+const PORTRAIT: &[u8] = include_bytes!("../../assets/astronaut.png");
 
 pub async fn run(context: &Context, args: Demo) -> anyhow::Result<()> {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("affectory-demo"));
@@ -80,6 +82,7 @@ pub async fn run(context: &Context, args: Demo) -> anyhow::Result<()> {
     // FER+ has no test part here: its valid part also chose the epoch, and the summary says so.
     let split = if args.data.is_some() { Split::Valid } else { Split::Test };
     let (scored, overlays) = score_split(context, &project, &run_folder, split).await?;
+    let portrait = read_portrait(&out)?;
     let what = if args.data.is_some() { "FER+" } else { "synthetic faces" };
     let mut text = comparison_table(&[("affectory-s", &scored)], Format::Text);
     text += "\n";
@@ -87,18 +90,20 @@ pub async fn run(context: &Context, args: Demo) -> anyhow::Result<()> {
     let _ = write!(
         text,
         "\nscored on the {split} split of {what}{}\n\ncount table   {}\ncurves        {}\nconfusion     {}\nscores        \
-         {}\npictures      {} (open one in a browser)\n\nnext: affectory --project {} doctor",
+         {}\npictures      {} (open one in a browser)\nphotograph    {} (found by the detector, read by the model \
+         inside the program)\n\nnext: affectory --project {} doctor",
         if split == Split::Valid { ", which also chose the epoch" } else { "" },
         shown(&project.releases_dir().join(NAME).join("counts.md")),
         shown(&run_folder.join("curves.svg")),
         shown(&run_folder.join("test-confusion.svg")),
         shown(&run_folder.join("test-scores.md")),
         shown(&overlays),
+        shown(&portrait),
         shown(&out)
     );
     let json = serde_json::json!({
         "project": out, "run": run_folder, "split": split.name(), "synthetic": args.data.is_none(),
-        "scores": scored.to_json(), "overlays": overlays,
+        "scores": scored.to_json(), "overlays": overlays, "portrait": portrait,
     });
     context.print(&text, &json)
 }
@@ -196,6 +201,15 @@ async fn score_split(
     };
     let scored = tokio::task::spawn_blocking(work).await.context("the prediction ended early")??;
     Ok((scored, overlays))
+}
+
+/// A photograph: its faces found, read by the model inside the program, drawn over.
+fn read_portrait(out: &Path) -> anyhow::Result<PathBuf> {
+    let image = affectory_imaging::decode(PORTRAIT, &Limits::default())?.image;
+    let faces = predict::Reader::bundled()?.read(&image);
+    let path = out.join("portrait.svg");
+    evaluate::write_file(&path, predict::overlay(&image, &faces)?.as_bytes())?;
+    Ok(path)
 }
 
 fn read_picture(read: &ReadImage, image: &str) -> anyhow::Result<affectory_imaging::RgbImage> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use affectory_core::{BoundingBox, LabelSet, Progress as _};
-use affectory_faces::{FaceFinder, FoundFace};
+use affectory_faces::{FaceFinder, FoundFace, MtcnnSettings};
 use affectory_imaging::{Limits, OverlayFace, RgbImage, decode, overlay_svg};
 use affectory_learn::{Prediction, Predictor};
 use anyhow::{Context as _, bail};
@@ -35,7 +35,7 @@ pub struct ReadFace {
 }
 
 /// What reads a picture: a detector, unless the picture is one face, and a model.
-struct Reader {
+pub struct Reader {
     finder: Option<FaceFinder>,
     predictor: Predictor,
 }
@@ -114,7 +114,14 @@ fn read_picture(reader: &Reader, path: PathBuf, overlay: Option<(&Path, usize)>)
 }
 
 impl Reader {
-    fn read(&self, image: &RgbImage) -> Vec<ReadFace> {
+    /// The detector and the model inside the program.
+    pub fn bundled() -> anyhow::Result<Self> {
+        let finder = Some(faces::finder(MtcnnSettings::default().min_face)?);
+        Ok(Self { finder, predictor: Predictor::bundled()? })
+    }
+
+    /// Every face of a picture.
+    pub fn read(&self, image: &RgbImage) -> Vec<ReadFace> {
         let Some(finder) = &self.finder else {
             let whole = BoundingBox::whole(image.width, image.height);
             let predictions = self.predictor.predict(image, &[whole]);
