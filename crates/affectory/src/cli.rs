@@ -117,12 +117,43 @@ pub enum FacesCommand {
     /// Find faces, their landmarks and quality in every image that waits; several processes may do so at once
     Run(FacesRun),
     /// How far the detector is
-    Status,
+    Status(FacesStatus),
+}
+
+/// Who looks for faces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detector {
+    /// The one inside the program.
+    Mtcnn,
+    /// An ONNX file of the user's.
+    Yunet(PathBuf),
+}
+
+impl std::str::FromStr for Detector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            None if text == "mtcnn" => Ok(Detector::Mtcnn),
+            Some(("yunet", file)) if !file.is_empty() => Ok(Detector::Yunet(file.into())),
+            _ => Err("known are `mtcnn` and `yunet=FILE.onnx`".into()),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct FacesStatus {
+    /// `mtcnn`, or `yunet=FILE.onnx` [default: mtcnn]
+    #[arg(long, default_value = "mtcnn", hide_default_value = true, value_name = "DETECTOR")]
+    pub detector: Detector,
 }
 
 #[derive(Debug, Args)]
 pub struct FacesRun {
-    /// Smallest face to look for, pixels
+    /// `mtcnn`, which is inside the program, or `yunet=FILE.onnx` [default: mtcnn]
+    #[arg(long, default_value = "mtcnn", hide_default_value = true, value_name = "DETECTOR")]
+    pub detector: Detector,
+    /// mtcnn: smallest face to look for, pixels
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(12..=4096))]
     pub min_face: u32,
     /// Keep no aligned crops in the image store
@@ -252,7 +283,10 @@ pub struct Predict {
     /// Each image is one face already cut out: do not look for faces
     #[arg(long)]
     pub crop: bool,
-    /// Smallest face to look for, pixels
+    /// `mtcnn`, which is inside the program, or `yunet=FILE.onnx` [default: mtcnn]
+    #[arg(long, default_value = "mtcnn", hide_default_value = true, value_name = "DETECTOR")]
+    pub detector: Detector,
+    /// mtcnn: smallest face to look for, pixels
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(12..=4096))]
     pub min_face: u32,
     /// Write one CSV row a face

@@ -1,5 +1,7 @@
 //! What can go wrong while faces are looked for?
 
+use std::path::PathBuf;
+
 use affectory_catalog::CatalogError;
 use affectory_imaging::ImagingError;
 use affectory_nets::WeightsError;
@@ -10,6 +12,25 @@ pub enum FacesError {
     /// The weights inside the program are damaged.
     #[error("a network inside the program cannot be used")]
     Weights(#[from] WeightsError),
+    /// A foreign model needs a library that is not there.
+    #[error(
+        "ONNX models need ONNX Runtime, and {library} cannot be loaded ({reason}): install it (`pip install \
+         onnxruntime` will do) and set ORT_DYLIB_PATH to the path of its libonnxruntime"
+    )]
+    NoRuntime {
+        /// What was tried.
+        library: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// A model file that is not what it should be.
+    #[error("{path} is not a YuNet model: {reason}")]
+    BadModel {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The project refused.
     #[error(transparent)]
     Catalog(#[from] CatalogError),

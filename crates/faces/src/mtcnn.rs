@@ -44,6 +44,9 @@ pub struct Mtcnn {
 }
 
 impl Mtcnn {
+    /// The name under which the catalogue knows it.
+    pub const NAME: &str = "mtcnn";
+
     /// With the weights inside the program.
     ///
     /// # Errors
@@ -119,7 +122,7 @@ impl Mtcnn {
 
 impl FaceDetector for Mtcnn {
     fn name(&self) -> &str {
-        "mtcnn"
+        Self::NAME
     }
 
     fn detect(&self, picture: &RgbImage) -> Vec<Detection> {

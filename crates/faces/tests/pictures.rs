@@ -10,23 +10,21 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use affectory_core::{BoundingBox, Landmarks, Point};
-use affectory_faces::{Detection, FaceDetector as _, FaceFinder, Mtcnn, MtcnnSettings};
+use affectory_faces::{Detection, FaceDetector as _, FaceFinder, Mtcnn, MtcnnSettings, Yunet};
 use affectory_imaging::{Limits, RgbImage, align, decode, similarity_to_template};
 use rayon::prelude::*;
 use serde_json::Value;
 
 static MTCNN: LazyLock<Mtcnn> = LazyLock::new(|| Mtcnn::bundled(MtcnnSettings::default()).unwrap());
 
-/// A folder of the shared data, or a line that says why the test is skipped.
+/// A place in the larger data, or a line that says why the test is skipped.
 fn data(folder: &str) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "a test asks where its data is")]
-    let root = std::env::var("AFFECTORY_DATA").unwrap_or_else(|_| "../../../shared/data".into());
-    let path = Path::new(&root).join(folder);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("SKIPPED: no {folder} in AFFECTORY_DATA ({root})");
-    None
+    let Ok(root) = std::env::var("AFFECTORY_DATA") else {
+        println!("SKIPPED: the photographs are in AFFECTORY_DATA, which is not set");
+        return None;
+    };
+    Some(Path::new(&root).join(folder))
 }
 
 fn read(path: &Path) -> RgbImage {
@@ -95,6 +93,41 @@ fn a_face_is_found_in_95_of_100_pictures_in_the_wild() {
     let n_found = paths.par_iter().filter(|path| !MTCNN.detect(&read(path)).is_empty()).count();
     println!("{n_found} of {}", paths.len());
     assert!(n_found * 100 >= paths.len() * 95, "{n_found} of {}", paths.len());
+}
+
+/// The second detector on the same pictures; it needs a model and a library that the project does not have.
+#[test]
+fn yunet_finds_what_mtcnn_finds() {
+    #[expect(clippy::disallowed_methods, reason = "a test asks where the library is")]
+    let Ok(runtime) = std::env::var("ORT_DYLIB_PATH") else {
+        println!("SKIPPED: ORT_DYLIB_PATH does not say where libonnxruntime is");
+        return;
+    };
+    let Some(root) = data("") else { return };
+    let yunet = Yunet::open(&root.join("models/yunet_n_dynamic.onnx"), Path::new(&runtime)).unwrap();
+    for (name, n_faces) in [("multi_face.jpg", 5), ("single_face.jpg", 1), ("astronaut.png", 1)] {
+        let picture = read(&root.join("scenes").join(name));
+        let (ours, others) = (yunet.detect(&picture), MTCNN.detect(&picture));
+        assert_eq!((ours.len(), others.len()), (n_faces, n_faces), "{name}");
+        for face in &ours {
+            let same = others
+                .iter()
+                .max_by(|a, b| face.bounding_box.iou(a.bounding_box).total_cmp(&face.bounding_box.iou(b.bounding_box)))
+                .unwrap();
+            assert!(face.bounding_box.iou(same.bounding_box) > 0.6, "{name}: {face:?} and {same:?}");
+            let apart = same.five[0].distance(same.five[1]);
+            for (a, b) in face.five.iter().zip(&same.five) {
+                assert!(a.distance(*b) < 0.25 * apart, "{name}: {face:?} and {same:?}");
+            }
+        }
+    }
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(root.join("inthewild/images")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let some: Vec<_> = paths.iter().step_by(10).collect();
+    let n_found = some.iter().filter(|path| !yunet.detect(&read(path)).is_empty()).count();
+    println!("yunet: {n_found} of {}", some.len());
+    assert!(n_found * 100 >= some.len() * 95);
 }
 
 #[test]

@@ -1,30 +1,42 @@
 //! `affectory faces`: looks for faces in the project's images, and says how far that is.
 
 use affectory_catalog::{FaceScan, Project};
-use affectory_faces::{FaceFinder, Mtcnn, MtcnnSettings, ScanRequest, ScanSummary, scan};
+use affectory_faces::{FaceDetector, FaceFinder, Mtcnn, MtcnnSettings, ScanRequest, ScanSummary, Yunet, scan};
 use affectory_imaging::Limits;
 use anyhow::{Context as _, bail};
 
 use super::Context;
-use crate::cli::{FacesCommand, FacesRun};
-use crate::environment::{now_ms, worker_id, worker_is_alive};
+use crate::cli::{Detector, FacesCommand, FacesRun};
+use crate::environment::{now_ms, variable, worker_id, worker_is_alive};
 
 pub async fn run(context: &Context, command: FacesCommand) -> anyhow::Result<()> {
     let project = context.open().await?;
     match command {
         FacesCommand::Run(args) => look(context, &project, &args).await,
-        FacesCommand::Status => status(context, &project).await,
+        FacesCommand::Status(args) => {
+            let detector = match args.detector {
+                Detector::Mtcnn => Mtcnn::NAME,
+                Detector::Yunet(_) => Yunet::NAME,
+            };
+            status(context, &project, detector).await
+        }
     }
 }
 
-/// The detector inside the program with the landmark network.
-pub fn finder(min_face: u32) -> anyhow::Result<FaceFinder> {
-    let settings = MtcnnSettings { min_face, ..MtcnnSettings::default() };
-    Ok(FaceFinder::new(Box::new(Mtcnn::bundled(settings)?))?)
+/// A detector with the landmark network.
+pub fn finder(detector: &Detector, min_face: u32) -> anyhow::Result<FaceFinder> {
+    let detector: Box<dyn FaceDetector> = match detector {
+        Detector::Mtcnn => Box::new(Mtcnn::bundled(MtcnnSettings { min_face, ..MtcnnSettings::default() })?),
+        Detector::Yunet(model) => {
+            let runtime = variable("ORT_DYLIB_PATH").unwrap_or_else(|| "libonnxruntime.so".into());
+            Box::new(Yunet::open(model, runtime.as_ref())?)
+        }
+    };
+    Ok(FaceFinder::new(detector)?)
 }
 
 async fn look(context: &Context, project: &Project, args: &FacesRun) -> anyhow::Result<()> {
-    let finder = finder(args.min_face)?;
+    let finder = finder(&args.detector, args.min_face)?;
     // Of this machine's processes we know which are dead; leases of other machines end by themselves.
     for worker in project.catalog.list_lease_holders(finder.name()).await? {
         if !worker_is_alive(&worker) {
@@ -70,11 +82,8 @@ fn json(detector: &str, summary: &ScanSummary) -> serde_json::Value {
     })
 }
 
-async fn status(context: &Context, project: &Project) -> anyhow::Result<()> {
-    let detector = finder(MtcnnSettings::default().min_face)?;
-    let FaceScan { pending, leased, found, no_face, unreadable, faces } =
-        project.catalog.face_scan(detector.name()).await?;
-    let name = detector.name();
+async fn status(context: &Context, project: &Project, name: &str) -> anyhow::Result<()> {
+    let FaceScan { pending, leased, found, no_face, unreadable, faces } = project.catalog.face_scan(name).await?;
     let text = format!(
         "detector    {name}\nwaiting     {pending}\nin work     {leased}\nwith faces  {found}\nwithout     {no_face}\n\
          unreadable  {unreadable}\nfaces       {faces} in the project, given ones included"

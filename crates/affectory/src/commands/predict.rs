@@ -10,7 +10,7 @@ use affectory_learn::{Prediction, Predictor};
 use anyhow::{Context as _, bail};
 
 use super::{Context, evaluate, faces, shown};
-use crate::cli::Predict;
+use crate::cli::{Detector, Predict};
 use crate::failure::printable;
 
 /// Folders inside folders are followed this deep.
@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: &Predict) -> anyhow::Result<()> {
         Some(path) => Predictor::load(path)?,
         None => Predictor::bundled()?,
     };
-    let finder = if args.crop { None } else { Some(faces::finder(args.min_face)?) };
+    let finder = if args.crop { None } else { Some(faces::finder(&args.detector, args.min_face)?) };
     let reader = Reader { finder, predictor };
     let pictures = read_pictures(context, &reader, &args.paths, args.overlay.as_deref())?;
     let predictor = &reader.predictor;
@@ -116,7 +116,7 @@ fn read_picture(reader: &Reader, path: PathBuf, overlay: Option<(&Path, usize)>)
 impl Reader {
     /// The detector and the model inside the program.
     pub fn bundled() -> anyhow::Result<Self> {
-        let finder = Some(faces::finder(MtcnnSettings::default().min_face)?);
+        let finder = Some(faces::finder(&Detector::Mtcnn, MtcnnSettings::default().min_face)?);
         Ok(Self { finder, predictor: Predictor::bundled()? })
     }
 
