@@ -61,7 +61,7 @@ pub struct Demo {
     /// Faces to draw
     #[arg(long, default_value_t = 2000)]
     pub faces: u32,
-    /// Passes over the training split [default: 12 on drawn faces, the recipe's own on FER+]
+    /// Passes over the training split [default: 20 on drawn faces, the recipe's own on FER+]
     #[arg(long)]
     pub epochs: Option<u32>,
     /// Everything random follows from it

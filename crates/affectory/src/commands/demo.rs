@@ -19,7 +19,7 @@ use crate::cli::{Demo, Train};
 /// Side of the drawn faces, pixels.
 const SIDE: u32 = 96;
 /// Passes that fit into the demo's few minutes.
-const EPOCHS: u32 = 12;
+const EPOCHS: u32 = 20;
 /// Pictures that are drawn over, for people to look at.
 const N_OVERLAYS: usize = 12;
 const NAME: &str = "demo";
