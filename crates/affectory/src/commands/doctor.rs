@@ -4,6 +4,8 @@ use affectory_imaging::ImageFormat;
 use affectory_learn::{Predictor, Recipe};
 
 use super::{Context, shown};
+use crate::environment::variable;
+use crate::failure::printable;
 
 pub async fn run(context: &Context) -> anyhow::Result<()> {
     let recipes: Vec<&str> = Recipe::built_in().iter().map(|(name, _)| *name).collect();
@@ -12,14 +14,20 @@ pub async fn run(context: &Context) -> anyhow::Result<()> {
     let formats: Vec<String> = formats.iter().map(|format| format!("{format:?}").to_lowercase()).collect();
     let version = env!("CARGO_PKG_VERSION");
     let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let runtime = variable("ORT_DYLIB_PATH");
+    let onnx = runtime.as_deref().map_or_else(
+        || "needs ONNX Runtime: ORT_DYLIB_PATH is not set".to_owned(),
+        |path| format!("by {}", printable(path)),
+    );
     let mut text = format!(
-        "affectory {version}, {n_threads} threads\nimages     {}\nrecipes    {}\nmodel      {}\n",
+        "affectory {version}, {n_threads} threads\nimages     {}\nrecipes    {}\nmodel      {}\ndetectors  mtcnn with 68 landmarks; yunet=FILE.onnx {onnx}\n",
         formats.join(", "),
         recipes.join(", "),
         model.name()
     );
     let mut json = serde_json::json!({
         "version": version, "threads": n_threads, "images": formats, "recipes": recipes, "model": model.name(),
+        "detectors": ["mtcnn"], "onnx_runtime": runtime,
         "project": null,
     });
     match context.open().await {

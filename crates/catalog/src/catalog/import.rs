@@ -161,11 +161,16 @@ async fn insert_annotations(work: &mut Work, items: &[ImportItem], now_ms: i64) 
     let annotators = insert_annotators(work, annotated().flat_map(|(_, face)| &face.annotations)).await?;
     let faces = work
         .fetch(
-            "select new.key, face.id from json_each($1) as new cross join image cross join face
-             where image.sha256 = new.value ->> 0 and face.image_id = image.id and face.origin = 'given'
-                 and face.x = cast(value ->> 1 as double precision) and face.y = cast(value ->> 2 as double precision)
-                 and face.width = cast(value ->> 3 as double precision)
-                 and face.height = cast(value ->> 4 as double precision)
+            // Sub-queries and no join: PostgreSQL joined faces to the batch by their boxes first, and where a whole
+            // database has one box for all its images, that is every face with every row.
+            "select new.key, (
+                 select face.id from face
+                 where face.image_id = (select image.id from image where image.sha256 = new.value ->> 0)
+                     and face.origin = 'given' and face.x = cast(new.value ->> 1 as double precision)
+                     and face.y = cast(new.value ->> 2 as double precision)
+                     and face.width = cast(new.value ->> 3 as double precision)
+                     and face.height = cast(new.value ->> 4 as double precision))
+             from json_each($1) as new
              order by new.key",
             vec![batch(annotated().map(|(item, face)| face_key(item, face)))],
         )
