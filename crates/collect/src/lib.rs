@@ -1,0 +1,8 @@
+//! From emotion keywords to attributed images: a plan of queries, search engines asked, what they point at fetched.
+//!
+//! In: keyword files, provider settings, a project. Out: rows in the catalogue and bytes in the store. The only crate
+//! with an HTTP client to the outside. It knows no SQL and no clock; decoding is `imaging`'s.
+
+mod keywords;
+mod net;
+mod provider;

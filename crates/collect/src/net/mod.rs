@@ -1,0 +1,1 @@
+//! How is a URL fetched from a hostile internet: guarded addresses, deadlines, limits, robots.txt?
