@@ -261,6 +261,9 @@ pub struct Evaluate {
     /// `8`, `7`, `11`, or a list such as happy,sad,anger
     #[arg(long, default_value = "8")]
     pub labels: String,
+    /// With --json: write the document to this file and the tables to stdout
+    #[arg(value_name = "OUT", requires = "json")]
+    pub out: Option<PathBuf>,
     /// Leave out and count what the predictions lack, instead of refusing
     #[arg(long)]
     pub allow_missing: bool,

@@ -59,6 +59,21 @@ fn a_mistyped_flag_and_a_missing_file_are_one_line() {
     assert!(refused(&run(&["--project", text(folder.path()), "release", "list"]), 1).contains("affectory.toml"));
 }
 
+/// `evaluate --json OUT` is the contract that scripts rely on.
+#[test]
+fn figures_go_to_the_file_named_after_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let (truth, out) = (folder.path().join("t.csv"), folder.path().join("scores.json"));
+    std::fs::write(&truth, "image,expression,valence,arousal\na,happy,0.5,0.1\nb,sad,-0.5,0.2\n").unwrap();
+    let args = ["evaluate", "--truth", text(&truth), "--predictions", text(&truth)];
+    let output = run(&[&args[..], &["--json", text(&out)]].concat());
+    done(&output);
+    let scores: serde_json::Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    assert_eq!((scores["accuracy"].as_f64(), scores["valence"]["ccc"].as_f64()), (Some(1.0), Some(1.0)));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("accuracy"));
+    assert!(refused(&run(&[&args[..], &[text(&out)]].concat()), 2).contains("--json"));
+}
+
 #[test]
 fn a_missing_import_and_an_unknown_release_name_what_there_is() {
     let folder = tempfile::tempdir().unwrap();

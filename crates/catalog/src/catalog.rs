@@ -1,11 +1,13 @@
 //! Which questions can stages ask of the catalogue, and what can they have recorded? One file a question below.
 
 mod audit;
+mod candidates;
 mod counts;
 mod import;
 mod labels;
 mod release;
 mod scan;
+mod searches;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;

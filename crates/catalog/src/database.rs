@@ -52,6 +52,9 @@ pub(crate) enum Turn {
     Import = 0x4146_4543_0002,
     Scan = 0x4146_4543_0003,
     Audit = 0x4146_4543_0005,
+    Collect = 0x4146_4543_0006,
+    Search = 0x4146_4543_0007,
+    Hosts = 0x4146_4543_0008,
 }
 
 /// How long SQLite waits for another process's transaction, and either engine for a free connection.

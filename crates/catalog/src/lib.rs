@@ -6,6 +6,7 @@
 //! are parameters, in integer milliseconds UTC.
 
 mod catalog;
+mod collection;
 mod database;
 mod error;
 mod project;
@@ -14,6 +15,10 @@ mod schema;
 mod store;
 
 pub use catalog::Catalog;
+pub use collection::{
+    CandidateRow, FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, OutcomeCount, PageOutcome,
+    QuotaRow, RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow, YieldCount,
+};
 pub use error::CatalogError;
 pub use project::{Project, ProjectConfig};
 pub use records::{

@@ -183,6 +183,8 @@ pub struct ScanOutcome {
     pub status: ScanStatus,
     /// Reason, for [`ScanStatus::Unreadable`].
     pub error: Option<String>,
+    /// What the decoded pixels look like, unless unreadable: kept for an image that was fetched and not decoded.
+    pub phash: Option<PerceptualHash>,
     /// New faces, in images where no face was given.
     pub faces: Vec<DetectedFace>,
     /// Additions to given faces.

@@ -11,11 +11,14 @@ struct Migration {
 }
 
 /// Migration `n` (from 1) leads to schema version `n`. There is no way back, and a published one never changes.
-const MIGRATIONS: &[Migration] = &[Migration {
-    portable: include_str!("../migrations/0001_the_way.sql"),
-    sqlite: include_str!("../migrations/0001_the_way.sqlite.sql"),
-    postgres: include_str!("../migrations/0001_the_way.postgres.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        portable: include_str!("../migrations/0001_the_way.sql"),
+        sqlite: include_str!("../migrations/0001_the_way.sqlite.sql"),
+        postgres: include_str!("../migrations/0001_the_way.postgres.sql"),
+    },
+    Migration { portable: include_str!("../migrations/0002_collect.sql"), sqlite: "", postgres: "" },
+];
 
 /// Brings the database to the newest schema, in one transaction: a kill leaves the old one, and of two processes that
 /// start at once the second finds the work done.

@@ -1,8 +1,8 @@
 //! Does the catalogue keep its promises on both engines? One story a question, each told on SQLite and on PostgreSQL.
-//!
-//! PostgreSQL is the server in `AFFECTORY_TEST_POSTGRES`, which `scripts/test` installs and starts.
 
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
+
+mod engines;
 
 use std::collections::HashSet;
 
@@ -10,40 +10,9 @@ use affectory_catalog::{
     AnnotatorKind, Catalog, CatalogError, ConsensusRow, DetectedFace, FaceQuality, ImageStore, ImportItem,
     ImportOutcome, NewAnnotation, NewFace, NewImage, NewRelease, NewSighting, ReleaseItemRow, ScanOutcome, ScanStatus,
 };
-use affectory_core::{Arousal, BoundingBox, Expression, FaceId, Landmarks, PerceptualHash, Sha256Hex, Split, Valence};
+use affectory_core::{Arousal, BoundingBox, Expression, FaceId, Landmarks, PerceptualHash, Split, Valence};
 use bytes::Bytes;
-use sqlx::Connection as _;
-
-/// One engine with an empty catalogue, and how to open it a second time.
-struct Engine {
-    url: String,
-    catalog: Catalog,
-    _folder: tempfile::TempDir,
-}
-
-async fn engines(story: &str) -> [Engine; 2] {
-    let folder = tempfile::tempdir().unwrap();
-    let sqlite = format!("sqlite:{}", folder.path().join("catalog.sqlite").display());
-    #[expect(clippy::disallowed_methods, reason = "a test asks where its server is")]
-    let server = std::env::var("AFFECTORY_TEST_POSTGRES")
-        .expect("AFFECTORY_TEST_POSTGRES names no PostgreSQL server: run the tests by scripts/test, which starts one");
-    let mut connection = sqlx::PgConnection::connect(&server).await.unwrap();
-    // One database a story and process, so that stories do not meet.
-    let name = format!("{story}_{}", std::process::id());
-    for statement in [format!("drop database if exists {name}"), format!("create database {name}")] {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
-    }
-    let postgres = format!("{}/{name}", server.rsplit_once('/').unwrap().0);
-    let other = tempfile::tempdir().unwrap();
-    [
-        Engine { catalog: Catalog::connect(&sqlite).await.unwrap(), url: sqlite, _folder: folder },
-        Engine { catalog: Catalog::connect(&postgres).await.unwrap(), url: postgres, _folder: other },
-    ]
-}
-
-fn hash(n: u64) -> Sha256Hex {
-    Sha256Hex::from_digest(&std::array::from_fn(|i| n.to_be_bytes()[i % 8]))
-}
+use engines::{Engine, engines, hash, run_sql};
 
 fn annotation(annotator: &str, expression: Expression, valence: f32) -> NewAnnotation {
     NewAnnotation {
@@ -150,6 +119,7 @@ async fn two_processes_never_hold_the_same_image_and_a_dead_ones_lease_ends() {
                 image_id: image.id,
                 status: ScanStatus::Found,
                 error: None,
+                phash: None,
                 faces: vec![found(1.0), found(2.0)],
                 updates: vec![],
             })
@@ -241,20 +211,9 @@ async fn a_release_name_is_used_once_and_a_withdrawal_reaches_every_release() {
 async fn a_catalogue_from_a_newer_program_is_refused_and_left_as_it_is() {
     for Engine { url, catalog, .. } in engines("newer").await {
         catalog.close().await;
-        let sql = "insert into schema_version (version) values (99)";
-        match url.strip_prefix("sqlite:") {
-            Some(path) => {
-                let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-                let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
-                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-            }
-            None => {
-                let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
-                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-            }
-        }
+        run_sql(&url, "insert into schema_version (version) values (99)").await;
         let refused = Catalog::connect(&url).await;
-        assert!(matches!(refused, Err(CatalogError::NewerSchema { found: 99, known: 1 })), "{refused:?}");
+        assert!(matches!(refused, Err(CatalogError::NewerSchema { found: 99, known: 2 })), "{refused:?}");
     }
 }
 

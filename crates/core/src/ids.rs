@@ -26,4 +26,8 @@ id! {
     AnnotationId,
     /// A row of `release`.
     ReleaseId,
+    /// A row of `search`.
+    SearchId,
+    /// A row of `candidate`.
+    CandidateId,
 }

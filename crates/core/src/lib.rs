@@ -29,7 +29,7 @@ pub use circumplex::Region;
 pub use expression::Expression;
 pub use geometry::{BoundingBox, Landmarks, Point};
 pub use hash::{PerceptualHash, Sha256Hex};
-pub use ids::{AnnotationId, AnnotatorId, FaceId, ImageId, ReleaseId};
+pub use ids::{AnnotationId, AnnotatorId, CandidateId, FaceId, ImageId, ReleaseId, SearchId};
 pub use label_set::LabelSet;
 pub use stage::{Progress, Silent, Split, Stop};
 

@@ -6,7 +6,7 @@ use affectory_catalog::{
     Catalog, CatalogError, DetectedFace, FaceRow, GivenFaceUpdate, ImageRow, ImageStore, ScanOutcome, ScanStatus,
 };
 use affectory_core::{BoundingBox, FaceId, ImageId, Progress, Stop};
-use affectory_imaging::{Limits, decode, encode_jpeg, sha256};
+use affectory_imaging::{Limits, decode, encode_jpeg, perceptual_hash, sha256};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use rayon::prelude::*;
@@ -167,8 +167,14 @@ fn see(
     bytes: &Result<Bytes, String>,
     given: &[FaceRow],
 ) -> Result<Seen, FacesError> {
-    let mut outcome =
-        ScanOutcome { image_id, status: ScanStatus::NoFace, error: None, faces: Vec::new(), updates: Vec::new() };
+    let mut outcome = ScanOutcome {
+        image_id,
+        status: ScanStatus::NoFace,
+        error: None,
+        phash: None,
+        faces: Vec::new(),
+        updates: Vec::new(),
+    };
     let decoded = match bytes {
         Ok(bytes) => decode(bytes, &request.limits).map_err(|error| error.to_string()),
         Err(reason) => Err(reason.clone()),
@@ -180,6 +186,7 @@ fn see(
             return Ok((outcome, Vec::new()));
         }
     };
+    outcome.phash = Some(perceptual_hash(&picture));
     let faces = finder.find(&picture);
     if !faces.is_empty() {
         outcome.status = ScanStatus::Found;

@@ -21,7 +21,14 @@ pub fn run(context: &Context, args: &Evaluate) -> anyhow::Result<()> {
     if let Some(path) = &args.latex {
         write_tables(path, &evaluation, Format::Latex)?;
     }
-    context.print(&tables(&evaluation, Format::Text), &evaluation.to_json())
+    let text = tables(&evaluation, Format::Text);
+    match &args.out {
+        Some(path) => {
+            write_json(path, &evaluation)?;
+            context.print_text(&text)
+        }
+        None => context.print(&text, &evaluation.to_json()),
+    }
 }
 
 /// Every figure of a prediction file.

@@ -70,15 +70,12 @@ impl Context {
 
     /// Puts one document on stdout: `json` with `--json`, else the text.
     fn print(&self, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
-        let mut stdout = std::io::stdout().lock();
-        let written = if self.is_json {
-            serde_json::to_writer_pretty(&mut stdout, json)
-                .map_err(std::io::Error::from)
-                .and_then(|()| writeln!(stdout))
-        } else {
-            writeln!(stdout, "{}", text.trim_end())
-        };
-        match written {
+        if self.is_json { self.print_text(&format!("{json:#}")) } else { self.print_text(text) }
+    }
+
+    /// Puts text on stdout, whatever `--json` says: the document went elsewhere.
+    fn print_text(&self, text: &str) -> anyhow::Result<()> {
+        match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
             // The reader has seen enough.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             other => other.context("failed to write to stdout"),

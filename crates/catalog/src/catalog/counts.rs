@@ -73,7 +73,8 @@ impl Catalog {
         let mut work = self.database.read().await.map_err(failed())?;
         let rows = work
             .fetch(
-                "select (select count(*) from image), (select count(*) from sighting), (select count(*) from face),
+                "select (select count(*) from image), (select count(*) from sighting) + (select count(*) from candidate
+                            join hit on hit.candidate_id = candidate.id where image_id is not null), (select count(*) from face),
                         (select count(*) from annotator), (select count(*) from annotation),
                         (select count(*) from release)",
                 vec![],

@@ -56,12 +56,21 @@ impl Catalog {
 }
 
 async fn insert_images(work: &mut Work, items: &[ImportItem], now_ms: i64) -> Result<u64, sqlx::Error> {
-    let rows = batch(items.iter().map(|item| {
-        let image = &item.image;
-        // The catalogue has signed numbers only: the same 64 bits.
-        let phash = image.phash.0.cast_signed();
-        (image.sha256.as_str(), phash, image.width, image.height, &image.format, image.size_bytes)
-    }));
+    let rows = || {
+        batch(items.iter().map(|item| {
+            let image = &item.image;
+            // The catalogue has signed numbers only: the same 64 bits.
+            let phash = image.phash.0.cast_signed();
+            (image.sha256.as_str(), phash, image.width, image.height, &image.format, image.size_bytes)
+        }))
+    };
+    // An image that was fetched before and not decoded yet is decoded now.
+    work.execute(
+        "update image set phash = cast(new.value ->> 1 as bigint), phash_known = 1 from json_each($1) as new
+         where image.sha256 = new.value ->> 0 and phash_known = 0",
+        vec![rows()],
+    )
+    .await?;
     work.execute(
         "insert into image (sha256, phash, width, height, format, size_bytes, first_seen_ms)
          select value ->> 0, cast(value ->> 1 as bigint), cast(value ->> 2 as bigint), cast(value ->> 3 as bigint),
@@ -70,7 +79,7 @@ async fn insert_images(work: &mut Work, items: &[ImportItem], now_ms: i64) -> Re
          where not exists (select 1 from image where image.sha256 = new.value ->> 0)
          order by key
          on conflict (sha256) do nothing",
-        vec![rows, Value::from(now_ms)],
+        vec![rows(), Value::from(now_ms)],
     )
     .await
 }

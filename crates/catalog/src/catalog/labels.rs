@@ -43,7 +43,12 @@ impl Catalog {
             .fetch(
                 "select image_id, source, sighting.path, page_url, license, given_split
                  from json_each($1) as wanted cross join sighting
-                 where sighting.image_id = cast(wanted.value ->> 0 as bigint)",
+                 where sighting.image_id = cast(wanted.value ->> 0 as bigint)
+                 union all
+                 select image_id, search.provider, candidate.url, hit.page_url, hit.license, -1
+                 from json_each($1) as wanted cross join candidate cross join hit cross join search
+                 where candidate.image_id = cast(wanted.value ->> 0 as bigint) and hit.candidate_id = candidate.id
+                     and search.id = hit.search_id",
                 vec![batch(image_ids)],
             )
             .await

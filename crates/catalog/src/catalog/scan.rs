@@ -127,6 +127,7 @@ impl Catalog {
         // An image that stands twice in the batch is recorded once.
         let mut fresh: HashSet<i64> = ended.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?;
         let kept: Vec<&ScanOutcome> = outcomes.iter().filter(|outcome| fresh.remove(&outcome.image_id.0)).collect();
+        record_looks(&mut work, &kept).await.map_err(failed())?;
         insert_found_faces(&mut work, detector, &kept, now_ms).await.map_err(failed())?;
         update_given_faces(&mut work, &kept).await.map_err(failed())?;
         work.commit().await.map_err(failed())
@@ -220,6 +221,18 @@ fn claim_statement(work: &Work) -> &'static str {
              returning image_id"
         }
     }
+}
+
+/// What images look like that were fetched and had not been decoded.
+async fn record_looks(work: &mut Work, outcomes: &[&ScanOutcome]) -> Result<(), sqlx::Error> {
+    let looks = outcomes.iter().filter_map(|outcome| Some((outcome.image_id, outcome.phash?.0.cast_signed())));
+    work.execute(
+        "update image set phash = cast(new.value ->> 1 as bigint), phash_known = 1 from json_each($1) as new
+         where image.id = cast(new.value ->> 0 as bigint) and phash_known = 0",
+        vec![batch(looks)],
+    )
+    .await
+    .map(drop)
 }
 
 async fn insert_found_faces(

@@ -1,0 +1,343 @@
+//! Which searches are planned, which goes on next, what did its page bring, and what quota is left today?
+
+use affectory_core::SearchId;
+
+use super::candidates::insert_candidates;
+use crate::collection::{NewHit, NewQuery, PageOutcome, QuotaRow, SearchCount, SearchFailure, SearchNext, SearchRow};
+use crate::database::{Row, Turn, Value, Work, batch};
+use crate::{Catalog, CatalogError};
+
+impl Catalog {
+    /// Records queries and opens a search for each; says how many are new. A query known already stays as it is.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`]; nothing is recorded then.
+    pub async fn plan_queries(&self, queries: &[NewQuery], now_ms: i64) -> Result<u64, CatalogError> {
+        let failed = || CatalogError::database("record the plan");
+        let rows = batch(queries.iter().map(|query| {
+            let negatives = serde_json::to_string(&query.negatives).unwrap_or_default();
+            (&query.provider, &query.text, &query.language, query.expression.map(|e| e.index()), negatives)
+        }));
+        let mut work = self.database.write().await.map_err(failed())?;
+        work.take_turn(Turn::Collect).await.map_err(failed())?;
+        let n_new = work
+            .execute(
+                "insert into query (provider, text, language, expression, negatives, created_ms)
+                 select value ->> 0, value ->> 1, value ->> 2, cast(value ->> 3 as bigint), value ->> 4, $2
+                 from json_each($1) as new
+                 where true
+                 order by key
+                 on conflict (provider, text, language) do nothing",
+                vec![rows, now_ms.into()],
+            )
+            .await
+            .map_err(failed())?;
+        // Also for queries of an older program, which had no searches.
+        work.execute(
+            "insert into search (query_id, provider, due_ms)
+             select id, provider, $1 from query
+             where not exists (select 1 from search where search.query_id = query.id)
+             order by id",
+            vec![now_ms.into()],
+        )
+        .await
+        .map_err(failed())?;
+        work.commit().await.map_err(failed())?;
+        Ok(n_new)
+    }
+
+    /// Leases the search of a provider that goes on next: of those that are due, the one with the fewest pages, so that
+    /// every query gets its first page before any gets its second.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn claim_search(
+        &self,
+        provider: &str,
+        worker: &str,
+        now_ms: i64,
+        lease_ms: i64,
+    ) -> Result<Option<SearchRow>, CatalogError> {
+        let failed = || CatalogError::database("claim a search");
+        let mut work = self.database.write().await.map_err(failed())?;
+        // One at a time: two that look at once would both see the same search free.
+        work.take_turn(Turn::Search).await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "update search set worker = $2, lease_end_ms = $4
+                 where id = (
+                     select id from search where provider = $1 and due_ms <= $3 and lease_end_ms <= $3
+                     order by n_pages, id limit 1)
+                 returning id, slice, cursor, n_pages, n_hits, attempts, query_id",
+                vec![provider.into(), worker.into(), now_ms.into(), (now_ms + lease_ms).into()],
+            )
+            .await
+            .map_err(failed())?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let queries = work
+            .fetch(
+                "select provider, text, language, expression, negatives from query where id = $1",
+                vec![row.int(6)?.into()],
+            )
+            .await
+            .map_err(failed())?;
+        work.commit().await.map_err(failed())?;
+        let Some(query) = queries.first() else {
+            return Err(CatalogError::Corrupt(format!("search {} without a query", row.int(0)?)));
+        };
+        Ok(Some(SearchRow {
+            id: SearchId(row.int(0)?),
+            query: query_row(query)?,
+            slice: row.text(1)?,
+            cursor: row.optional_text(2)?,
+            n_pages: row.count(3)?,
+            n_hits: row.count(4)?,
+            attempts: row.unsigned(5)?,
+        }))
+    }
+
+    /// When the next search of a provider is due, ms UTC; `None` if all are over. Leased ones count when their lease ends.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn next_search_due(&self, provider: &str) -> Result<Option<i64>, CatalogError> {
+        let failed = || CatalogError::database("find the next search");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select min(case when lease_end_ms > due_ms then lease_end_ms else due_ms end) from search
+                 where provider = $1 and due_ms is not null",
+                vec![provider.into()],
+            )
+            .await
+            .map_err(failed())?;
+        rows.first().map_or(Ok(None), |row| row.optional_int(0))
+    }
+
+    /// Notes a request before it is sent, if the day's budget allows it. A request that is then not sent stays noted: the
+    /// ledger may say too much, and never too little.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn spend_quota(&self, provider: &str, day: i64, budget: u64) -> Result<bool, CatalogError> {
+        let failed = || CatalogError::database("note a request");
+        let budget = i64::try_from(budget).unwrap_or(i64::MAX);
+        if budget == 0 {
+            return Ok(false);
+        }
+        let mut work = self.database.write().await.map_err(failed())?;
+        let spent = work
+            .execute(
+                "insert into quota (provider, day, n_requests) values ($1, $2, 1)
+                 on conflict (provider, day) do update set n_requests = quota.n_requests + 1
+                 where quota.n_requests < $3",
+                vec![provider.into(), day.into(), budget.into()],
+            )
+            .await
+            .map_err(failed())?;
+        work.commit().await.map_err(failed())?;
+        Ok(spent == 1)
+    }
+
+    /// Requests by provider and day, the newest day first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_quota(&self) -> Result<Vec<QuotaRow>, CatalogError> {
+        let failed = || CatalogError::database("list requests");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch("select provider, day, n_requests from quota order by day desc, provider", vec![])
+            .await
+            .map_err(failed())?;
+        rows.iter()
+            .map(|row| Ok(QuotaRow { provider: row.text(0)?, day: row.int(1)?, requests: row.count(2)? }))
+            .collect()
+    }
+
+    /// Records a page: its hits, new candidates, their hosts, and where the search goes on, in one transaction.
+    /// Nothing is recorded if the search is no longer this worker's (its lease ended and another has it).
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn record_page(
+        &self,
+        (search, worker): (SearchId, &str),
+        hits: &[NewHit],
+        next: &SearchNext,
+        total: Option<u64>,
+        now_ms: i64,
+    ) -> Result<PageOutcome, CatalogError> {
+        self.page(search, worker, hits, next, total, now_ms)
+            .await
+            .map_err(CatalogError::database("record a page of hits"))
+    }
+
+    async fn page(
+        &self,
+        search: SearchId,
+        worker: &str,
+        hits: &[NewHit],
+        next: &SearchNext,
+        total: Option<u64>,
+        now_ms: i64,
+    ) -> Result<PageOutcome, sqlx::Error> {
+        let (state, cursor) = match next {
+            SearchNext::Page(cursor) => ("open", Some(cursor.clone())),
+            SearchNext::Done => ("done", None),
+            SearchNext::Split(_) => ("split", None),
+        };
+        let mut work = self.database.write().await?;
+        work.take_turn(Turn::Collect).await?;
+        let is_ours = work
+            .execute(
+                "update search set worker = null, lease_end_ms = 0, attempts = 0, last_error = null,
+                     n_pages = n_pages + 1, state = $3, cursor = $4, total = coalesce($5, total),
+                     due_ms = case when $3 = 'open' then due_ms end
+                 where id = $1 and worker = $2",
+                vec![
+                    search.0.into(),
+                    worker.into(),
+                    state.into(),
+                    Value::Text(cursor),
+                    Value::Int(total.and_then(|total| i64::try_from(total).ok())),
+                ],
+            )
+            .await?;
+        if is_ours == 0 {
+            return Ok(PageOutcome::default());
+        }
+        let candidates = insert_candidates(&mut work, hits, now_ms).await?;
+        let hits = insert_hits(&mut work, search, hits, now_ms).await?;
+        work.execute(
+            "update search set n_hits = n_hits + $2 where id = $1",
+            vec![search.0.into(), i64::try_from(hits).unwrap_or(i64::MAX).into()],
+        )
+        .await?;
+        if let SearchNext::Split(slices) = next {
+            work.execute(
+                "insert into search (query_id, provider, slice, due_ms)
+                 select query_id, provider, new.value ->> 0, $3 from json_each($2) as new cross join search
+                 where search.id = $1
+                 order by new.key
+                 on conflict (query_id, slice) do nothing",
+                vec![search.0.into(), batch(slices.iter().map(|slice| [slice])), now_ms.into()],
+            )
+            .await?;
+        }
+        work.commit().await?;
+        Ok(PageOutcome { hits, candidates })
+    }
+
+    /// Records that an attempt failed, and whether it is worth another.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn record_search_failure(
+        &self,
+        (search, worker): (SearchId, &str),
+        failure: &SearchFailure,
+    ) -> Result<(), CatalogError> {
+        let failed = || CatalogError::database("record a failed search");
+        let mut work = self.database.write().await.map_err(failed())?;
+        work.execute(
+            "update search set worker = null, lease_end_ms = 0, attempts = attempts + 1, last_error = $3, due_ms = $4,
+                 state = case when $4 is null then 'failed' else 'open' end
+             where id = $1 and worker = $2",
+            vec![search.0.into(), worker.into(), failure.reason.as_str().into(), Value::Int(failure.again_ms)],
+        )
+        .await
+        .map_err(failed())?;
+        work.commit().await.map_err(failed())
+    }
+
+    /// Gives a search back unasked: the day's budget is spent, or a stop was asked for.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn return_search(&self, (search, worker): (SearchId, &str), due_ms: i64) -> Result<(), CatalogError> {
+        let failed = || CatalogError::database("give a search back");
+        let mut work = self.database.write().await.map_err(failed())?;
+        work.execute(
+            "update search set worker = null, lease_end_ms = 0, due_ms = $3 where id = $1 and worker = $2",
+            vec![search.0.into(), worker.into(), due_ms.into()],
+        )
+        .await
+        .map_err(failed())?;
+        work.commit().await.map_err(failed())
+    }
+
+    /// How far the searches are, by provider, language and expression.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn count_searches(&self) -> Result<Vec<SearchCount>, CatalogError> {
+        let failed = || CatalogError::database("count searches");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select query.provider, language, expression, count(distinct query.id),
+                        cast(sum(case when state = 'open' then 1 else 0 end) as bigint),
+                        cast(sum(case when state = 'failed' then 1 else 0 end) as bigint),
+                        cast(sum(n_pages) as bigint), cast(sum(n_hits) as bigint)
+                 from query join search on search.query_id = query.id
+                 group by query.provider, language, expression
+                 order by query.provider, language, expression",
+                vec![],
+            )
+            .await
+            .map_err(failed())?;
+        rows.iter()
+            .map(|row| {
+                Ok(SearchCount {
+                    provider: row.text(0)?,
+                    language: row.text(1)?,
+                    expression: row.expression(2)?,
+                    queries: row.count(3)?,
+                    open: row.count(4)?,
+                    failed: row.count(5)?,
+                    pages: row.count(6)?,
+                    hits: row.count(7)?,
+                })
+            })
+            .collect()
+    }
+}
+
+async fn insert_hits(work: &mut Work, search: SearchId, hits: &[NewHit], now_ms: i64) -> Result<u64, sqlx::Error> {
+    let rows = batch(hits.iter().map(|hit| {
+        (
+            &hit.url_sha256,
+            hit.rank,
+            &hit.engine,
+            &hit.page_url,
+            &hit.title,
+            &hit.license,
+            &hit.license_url,
+            &hit.creator,
+        )
+    }));
+    work.execute(
+        "insert into hit (search_id, candidate_id, rank, engine, page_url, title, license, license_url, creator,
+             found_ms)
+         select $2, candidate.id, cast(value ->> 1 as bigint), value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+                value ->> 6, value ->> 7, $3
+         from json_each($1) as new cross join candidate
+         where candidate.url_sha256 = new.value ->> 0
+         order by new.key
+         on conflict (search_id, candidate_id) do nothing",
+        vec![rows, search.0.into(), now_ms.into()],
+    )
+    .await
+}
+
+fn query_row(row: &Row) -> Result<NewQuery, CatalogError> {
+    Ok(NewQuery {
+        provider: row.text(0)?,
+        text: row.text(1)?,
+        language: row.text(2)?,
+        expression: row.expression(3)?,
+        negatives: serde_json::from_str(&row.text(4)?)
+            .map_err(|error| CatalogError::Corrupt(format!("negative terms of a query: {error}")))?,
+    })
+}

@@ -1,0 +1,287 @@
+//! Does the catalogue keep its promises as the queue of a collection, on both engines?
+
+#![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
+
+mod engines;
+
+use affectory_catalog::{
+    Catalog, FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, PageOutcome, ScanOutcome, ScanStatus,
+    SearchFailure, SearchNext, SearchRow,
+};
+use affectory_core::{CandidateId, Expression, FaceId, PerceptualHash};
+use engines::{Engine, databases, engines, hash, run_sql};
+
+fn query(n: u64) -> NewQuery {
+    NewQuery {
+        provider: "p".into(),
+        text: format!("wütende Frau {n}"),
+        language: "de".into(),
+        expression: Some(Expression::Anger),
+        negatives: vec!["Zeichnung".into(), "it's".into()],
+    }
+}
+
+fn hit(n: u64, rank: u32) -> NewHit {
+    NewHit {
+        rank,
+        url: format!("https://h{}.example/{n}.jpg", n % 3),
+        url_sha256: hash(n),
+        host: format!("h{}.example", n % 3),
+        engine: "e".into(),
+        page_url: Some(format!("https://h.example/page/{n}")),
+        title: None,
+        license: Some("cc0".into()),
+        license_url: None,
+        creator: None,
+    }
+}
+
+async fn claimed(catalog: &Catalog, worker: &str, now_ms: i64) -> SearchRow {
+    catalog.claim_search("p", worker, now_ms, 1000).await.unwrap().unwrap()
+}
+
+/// A catalogue whose first search brought ten addresses on three hosts.
+async fn with_candidates(catalog: &Catalog) -> SearchRow {
+    catalog.plan_queries(&[query(0)], 10).await.unwrap();
+    let search = claimed(catalog, "w", 10).await;
+    let hits: Vec<_> = (0..10).map(|n| hit(n, n as u32 + 1)).collect();
+    catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, Some(10), 20).await.unwrap();
+    search
+}
+
+fn place(host: &str) -> HostPlace {
+    HostPlace { host: host.into(), due_ms: i64::MIN, id: CandidateId(0) }
+}
+
+fn ended(id: CandidateId, end: FetchEnd, outcome: &'static str) -> FetchRecord {
+    FetchRecord {
+        id,
+        end,
+        outcome,
+        detail: None,
+        http_status: Some(200),
+        final_url: None,
+        etag: Some("\"x\"".into()),
+        last_modified: None,
+        elapsed_ms: 5,
+    }
+}
+
+fn image(n: u64) -> FetchEnd {
+    FetchEnd::Image(FetchedImage { sha256: hash(n), width: 40, height: 50, format: "jpeg".into(), size_bytes: 9 })
+}
+
+#[tokio::test]
+async fn a_plan_recorded_twice_is_there_once_and_every_query_gets_its_first_page_first() {
+    for Engine { catalog, .. } in engines("plan").await {
+        assert_eq!(catalog.plan_queries(&[query(0), query(1)], 10).await.unwrap(), 2);
+        assert_eq!(catalog.plan_queries(&[query(0), query(1), query(2)], 11).await.unwrap(), 1);
+        let first = claimed(&catalog, "w", 20).await;
+        assert_eq!(first.query, query(0));
+        let next = SearchNext::Page("2".into());
+        let page = catalog.record_page((first.id, "w"), &[hit(1, 1), hit(2, 2)], &next, Some(99), 30).await.unwrap();
+        assert_eq!(page, PageOutcome { hits: 2, candidates: 2 });
+        for n in [1, 2] {
+            let search = claimed(&catalog, "w", 40).await;
+            assert_eq!(search.query, query(n));
+            // What another query found already is a hit, and no new address.
+            let page = catalog.record_page((search.id, "w"), &[hit(2, 1)], &SearchNext::Done, None, 41).await.unwrap();
+            assert_eq!(page, PageOutcome { hits: 1, candidates: 0 });
+        }
+        let again = claimed(&catalog, "w", 50).await;
+        assert_eq!((again.id, again.cursor.as_deref(), again.n_hits), (first.id, Some("2"), 2));
+        catalog
+            .record_page((again.id, "w"), &[], &SearchNext::Split(vec!["a".into(), "b".into()]), None, 51)
+            .await
+            .unwrap();
+        assert_eq!(claimed(&catalog, "w", 60).await.slice, "a");
+        let counts = &catalog.count_searches().await.unwrap()[0];
+        assert_eq!((counts.queries, counts.open, counts.pages, counts.hits), (3, 2, 4, 4));
+    }
+}
+
+#[tokio::test]
+async fn a_search_whose_lease_ended_is_not_recorded_by_its_late_worker() {
+    for Engine { catalog, .. } in engines("late").await {
+        catalog.plan_queries(&[query(0)], 10).await.unwrap();
+        let search = claimed(&catalog, "slow", 10).await;
+        assert!(catalog.claim_search("p", "other", 500, 1000).await.unwrap().is_none());
+        assert_eq!(claimed(&catalog, "other", 1010).await.id, search.id);
+        let late = catalog.record_page((search.id, "slow"), &[hit(1, 1)], &SearchNext::Done, None, 1020).await.unwrap();
+        assert_eq!(late, PageOutcome::default());
+        let failure = SearchFailure { reason: "busy".into(), again_ms: Some(5000) };
+        catalog.record_search_failure((search.id, "other"), &failure).await.unwrap();
+        assert_eq!(catalog.next_search_due("p").await.unwrap(), Some(5000));
+        let again = claimed(&catalog, "other", 5000).await;
+        assert_eq!(again.attempts, 1);
+        let over = SearchFailure { reason: "refused".into(), again_ms: None };
+        catalog.record_search_failure((search.id, "other"), &over).await.unwrap();
+        assert_eq!(catalog.next_search_due("p").await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_budget_is_never_overspent_by_two_at_once() {
+    for Engine { url, catalog, .. } in engines("quota").await {
+        let other = Catalog::connect(&url).await.unwrap();
+        let mut n_spent = 0;
+        for _ in 0..10 {
+            let (a, b) = tokio::join!(catalog.spend_quota("p", 7, 11), other.spend_quota("p", 7, 11));
+            n_spent += u64::from(a.unwrap()) + u64::from(b.unwrap());
+        }
+        assert_eq!(n_spent, 11);
+        assert!(catalog.spend_quota("p", 8, 1).await.unwrap());
+        assert!(!catalog.spend_quota("p", 9, 0).await.unwrap());
+        assert_eq!(catalog.list_quota().await.unwrap()[1].requests, 11);
+    }
+}
+
+#[tokio::test]
+async fn a_host_belongs_to_one_worker_and_its_queue_goes_on_where_it_was_left() {
+    for Engine { url, catalog, .. } in engines("hosts").await {
+        let other = Catalog::connect(&url).await.unwrap();
+        with_candidates(&catalog).await;
+        let (mine, theirs) = tokio::join!(catalog.claim_hosts("me", 2, 30, 100), other.claim_hosts("they", 2, 30, 100));
+        let mut all: Vec<_> = [mine.unwrap(), theirs.unwrap()].concat();
+        all.sort_unstable();
+        assert_eq!(all, ["h0.example", "h1.example", "h2.example"]);
+
+        let first = catalog.list_due_candidates(&[place("h0.example")], 3, 30).await.unwrap();
+        let last = first.last().unwrap();
+        let left = HostPlace { host: last.host.clone(), due_ms: last.due_ms, id: last.id };
+        let rest = catalog.list_due_candidates(&[left], 3, 30).await.unwrap();
+        let urls: Vec<_> = first.iter().chain(&rest).map(|candidate| candidate.url.as_str()).collect();
+        assert_eq!(urls, [0, 3, 6, 9].map(|n| format!("https://h0.example/{n}.jpg")));
+
+        // A dead worker's hosts are free at once; a silent one's when the lease ends.
+        assert_eq!(catalog.list_collectors().await.unwrap(), ["me", "they"]);
+        catalog.release_collector("me").await.unwrap();
+        catalog.renew_hosts("they", 500).await.unwrap();
+        let n_mine = 3 - catalog.renew_hosts("they", 500).await.unwrap();
+        assert_eq!(catalog.claim_hosts("heir", 9, 131, 10).await.unwrap().len() as u64, n_mine);
+        assert_eq!(catalog.claim_hosts("heir", 9, 500, 10).await.unwrap().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn every_address_has_one_outcome_and_an_image_keeps_every_hit() {
+    for Engine { catalog, .. } in engines("outcomes").await {
+        with_candidates(&catalog).await;
+        // A second query finds two of the same addresses.
+        catalog.plan_queries(&[query(1)], 21).await.unwrap();
+        let search = claimed(&catalog, "w", 21).await;
+        let hits = [hit(3, 1), hit(4, 2)];
+        catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, None, 22).await.unwrap();
+
+        let hosts = catalog.claim_hosts("me", 9, 30, 100).await.unwrap();
+        let places: Vec<_> = hosts.iter().map(|host| place(host)).collect();
+        let due = catalog.list_due_candidates(&places, 9, 30).await.unwrap();
+        assert_eq!(due.len(), 10);
+        let of = |n: u64| due.iter().find(|row| row.url.ends_with(&format!("/{n}.jpg"))).unwrap().id;
+        let records = [
+            // Two addresses, one picture.
+            ended(of(3), image(77), "fetched"),
+            ended(of(4), image(77), "fetched"),
+            ended(of(5), FetchEnd::Rejected, "gone"),
+            ended(of(6), FetchEnd::Again { again_ms: 900 }, "http-5xx"),
+            ended(of(7), FetchEnd::Failed, "timeout-body"),
+        ];
+        let recorded = catalog.record_fetches(&records, 40).await.unwrap();
+        assert_eq!((recorded.new_images, recorded.ended), (1, 4));
+        catalog.release_hosts("me", &hosts).await.unwrap();
+        assert_eq!(catalog.next_host_due(40).await.unwrap(), Some(20));
+
+        let outcomes = catalog.count_outcomes().await.unwrap();
+        let of_class = |class: Option<&str>| -> u64 {
+            outcomes.iter().filter(|row| row.outcome.as_deref() == class).map(|row| row.candidates).sum()
+        };
+        assert_eq!([None, Some("fetched"), Some("gone"), Some("http-5xx")].map(of_class), [5, 2, 1, 1]);
+        let counts = catalog.project_counts().await.unwrap();
+        assert_eq!((counts.images, counts.sightings), (1, 4));
+        let yields = catalog.count_yield().await.unwrap();
+        assert_eq!((yields[0].candidates, yields[0].fetched), (10, 2));
+
+        // Again, only what failed; and what was fetched is asked for under a condition.
+        assert_eq!(catalog.retry_candidates(&["timeout-body".into(), "fetched".into()], 50).await.unwrap(), 3);
+        catalog.claim_hosts("me", 9, 50, 100).await.unwrap();
+        let due = catalog.list_due_candidates(&places, 9, 50).await.unwrap();
+        let again: Vec<_> = due.iter().filter(|row| row.due_ms == 50).collect();
+        assert_eq!(again.iter().filter(|row| row.etag.is_some()).count(), 3);
+        catalog.record_fetches(&[ended(of(3), FetchEnd::Unchanged, "not-modified")], 60).await.unwrap();
+        assert_eq!(catalog.project_counts().await.unwrap().sightings, 4);
+
+        // Faces come from the detector, with what the picture looks like; their sightings are the hits.
+        let images = catalog.claim_images("d", "me", 9, 70, 100).await.unwrap();
+        assert_eq!(images.len(), 1);
+        let face = affectory_catalog::DetectedFace {
+            bounding_box: affectory_core::BoundingBox::new(1.0, 1.0, 10.0, 12.0).unwrap(),
+            score: 0.9,
+            landmarks: affectory_core::Landmarks::from_text("1;2;3;4;5;6;7;8;9;10").unwrap(),
+            quality: affectory_catalog::FaceQuality {
+                size_px: 10.0,
+                sharpness: 1.0,
+                brightness: 0.5,
+                yaw_degrees: 0.0,
+                pitch_degrees: 0.0,
+                roll_degrees: 0.0,
+            },
+            crop_sha256: None,
+        };
+        let seen = ScanOutcome {
+            image_id: images[0].id,
+            status: ScanStatus::Found,
+            error: None,
+            phash: Some(PerceptualHash(u64::MAX - 5)),
+            faces: vec![face],
+            updates: vec![],
+        };
+        catalog.record_scans("d", &[seen], 80).await.unwrap();
+        let faces = catalog.list_labelled_faces(FaceId(0), 9).await.unwrap();
+        assert_eq!(faces[0].image.image.phash, PerceptualHash(u64::MAX - 5));
+        let pages: Vec<_> = faces[0].sightings.iter().map(|sighting| sighting.page_url.as_deref().unwrap()).collect();
+        assert_eq!(pages.len(), 4);
+        assert!(pages.contains(&"https://h.example/page/3") && pages.contains(&"https://h.example/page/4"));
+        assert_eq!(faces[0].sightings[0].source, "p");
+    }
+}
+
+/// A project of the first version with data in it opens with this one, and nothing of it is lost.
+#[tokio::test]
+async fn a_catalogue_of_version_1_is_brought_forward_with_its_data() {
+    const PORTABLE: &str = include_str!("../migrations/0001_the_way.sql");
+    let tails = [
+        include_str!("../migrations/0001_the_way.sqlite.sql"),
+        include_str!("../migrations/0001_the_way.postgres.sql"),
+    ];
+    let identities = ["integer primary key", "bigint generated always as identity primary key"];
+    for (((url, _folder), tail), identity) in databases("from_1").await.into_iter().zip(tails).zip(identities) {
+        run_sql(&url, &PORTABLE.replace("{identity}", identity)).await;
+        run_sql(&url, tail).await;
+        let sha = hash(5);
+        run_sql(
+            &url,
+            &format!(
+                "create table schema_version (version bigint primary key);
+                 insert into schema_version (version) values (1);
+                 insert into query (provider, text, language, expression, created_ms) values ('p', 'old', 'en', 1, 3);
+                 insert into image (sha256, phash, width, height, format, size_bytes, first_seen_ms)
+                     values ('{sha}', -7, 4, 5, 'png', 6, 7);
+                 insert into sighting (image_id, source, path, page_url, seen_ms) values (1, 's', 'x', 'page', 7);
+                 insert into face (image_id, origin, x, y, width, height, created_ms) values (1, 'given', 0, 0, 4, 5, 7);
+                 insert into annotator (name, kind) values ('a', 'person');
+                 insert into annotation (face_id, annotator_id, origin, expression, created_ms) values (1, 1, 's:x', 2, 8);"
+            ),
+        )
+        .await;
+        let catalog = Catalog::connect(&url).await.unwrap();
+        let faces = catalog.list_labelled_faces(FaceId(0), 9).await.unwrap();
+        assert_eq!(faces.len(), 1);
+        assert_eq!(faces[0].image.image.phash, PerceptualHash((-7i64).cast_unsigned()));
+        assert_eq!(faces[0].annotations[0].expression, Some(Expression::Sad));
+        assert_eq!(faces[0].sightings[0].page_url.as_deref(), Some("page"));
+        // The old query has no search yet; the next plan opens one.
+        catalog.plan_queries(&[], 9).await.unwrap();
+        let search = claimed(&catalog, "w", 10).await;
+        assert_eq!((search.query.text.as_str(), search.query.negatives.len()), ("old", 0));
+    }
+}
