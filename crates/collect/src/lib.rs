@@ -6,3 +6,8 @@
 mod keywords;
 mod net;
 mod provider;
+
+pub use keywords::{
+    AgeGroup, Direction, Gender, KeywordError, Keywords, Language, PersonTraits, Place, PlanExample, PlanOptions,
+    PlanRow, PlanTable, PlannedQuery, isolated, plan_table,
+};
