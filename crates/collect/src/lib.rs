@@ -8,6 +8,10 @@ mod net;
 mod provider;
 mod settings;
 
+pub use keywords::{
+    AgeGroup, Direction, Gender, KeywordError, Keywords, Language, PersonTraits, Place, PlanExample, PlanOptions,
+    PlanRow, PlanTable, PlannedQuery, isolated, plan_table,
+};
 pub use provider::{
     ApiAnswer, ApiRequest, Ask, BadSlice, Hit, License, Method, NextStep, Page, ProviderError, ProviderFailure,
     ProviderKind, ProviderLimits, SafeSearch, SearchProvider, Secret, SkipReason, Token, UploadSlice, build_provider,

@@ -12,7 +12,7 @@ mod overlay;
 mod pixels;
 mod transform;
 
-pub use decode::{Decoded, ImageFormat, Limits, decode};
+pub use decode::{Decoded, Header, ImageFormat, Limits, decode, read_header};
 pub use encode::{encode_jpeg, encode_png};
 pub use error::ImagingError;
 pub use hash::{perceptual_hash, sha256};
