@@ -22,7 +22,7 @@ pub(super) fn random(seed: u64, language: &str, expression: Expression) -> ChaCh
 ///
 /// After a shuffle, emotion words take turns; each takes the query whose person was taken least so far, then whose
 /// origin, then whose template. So the first ten differ in word and person, and a larger limit only adds to a smaller.
-pub(super) fn choose<'a>(cell: Vec<&'a Query>, limit: usize, mut random: ChaCha8Rng) -> Vec<&'a Query> {
+pub(super) fn choose(cell: Vec<&Query>, limit: usize, mut random: ChaCha8Rng) -> Vec<&Query> {
     if limit >= cell.len() {
         return cell;
     }
