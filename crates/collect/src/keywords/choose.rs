@@ -21,8 +21,8 @@ pub(super) fn random(seed: u64, language: &str, expression: Expression) -> ChaCh
 /// At most `limit` queries of one cell, in the order they came in.
 ///
 /// After a shuffle, emotion words take turns; each takes the query whose person was taken least so far, then whose
-/// origin, then whose template. So the first ten differ in word and person, and a larger limit only adds to a smaller.
-pub(super) fn choose<'a>(cell: Vec<&'a Query>, limit: usize, mut random: ChaCha8Rng) -> Vec<&'a Query> {
+/// origin, then whose template. So even a few differ in words and persons, and a larger limit only adds to a smaller.
+pub(super) fn choose(cell: Vec<&Query>, limit: usize, mut random: ChaCha8Rng) -> Vec<&Query> {
     if limit >= cell.len() {
         return cell;
     }

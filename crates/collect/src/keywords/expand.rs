@@ -8,6 +8,7 @@ use affectory_core::Expression;
 use super::error::{KeywordError, Place};
 use super::file::{Adjective, Described, Emotion, KeywordFile, Origin, Person, Piece, Template};
 use super::language::PersonTraits;
+use super::words::visible;
 
 /// One possible query of a language.
 #[derive(Debug, Clone)]
@@ -157,7 +158,7 @@ fn form<'a>(path: &Path, adjective: &'a Adjective, neighbour: Option<Neighbour<'
     Err(match agreement {
         Some(name) => KeywordError::MissingForm {
             place: place(adjective.line),
-            form: name.chars().take(60).flat_map(char::escape_debug).collect(),
+            form: visible(&name.chars().take(60).collect::<String>()),
             needed_by: needed_by.to_owned(),
         },
         None => KeywordError::MissingAgreement {

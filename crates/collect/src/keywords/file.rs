@@ -10,9 +10,9 @@ use toml::Spanned;
 use super::MAX_FILE_BYTES;
 use super::error::KeywordError;
 use super::language::{AgeGroup, Direction, Gender, Language};
-use super::words::{NEGATIVES, Source, TEMPLATE, WORD, is_language_code};
+use super::words::{NEGATIVES, Source, TEMPLATE, WORD, is_language_code, visible};
 
-/// Combinations of one file that are expanded at most; the bundled ones have below 60 000.
+/// Combinations of one file that are expanded at most; the bundled ones have some 40 000.
 const MAX_COMBINATIONS: usize = 200_000;
 
 /// A keyword file, checked. `line` of an entry is where it begins.
@@ -161,12 +161,12 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<KeywordFile, KeywordErr
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(KeywordError::TooLarge { path: path.to_owned(), limit: MAX_FILE_BYTES });
     }
-    let source = Source { path, bytes };
+    let source = &Source::new(path, bytes);
     let text = std::str::from_utf8(bytes)
         .map_err(|error| KeywordError::NotText { place: source.place(error.valid_up_to()) })?;
     let raw: RawFile = toml::from_str(text).map_err(|error| KeywordError::Syntax {
         place: source.place(error.span().map_or(0, |span| span.start)),
-        reason: error.message().to_owned(),
+        reason: visible(error.message()),
     })?;
     let found = [raw.template.len(), raw.emotion.len(), raw.person.len().max(1), raw.origin.len().max(1)]
         .into_iter()
@@ -183,10 +183,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<KeywordFile, KeywordErr
     })
 }
 
-fn language(source: Source<'_>, raw: &RawFile) -> Result<Language, KeywordError> {
+fn language(source: &Source<'_>, raw: &RawFile) -> Result<Language, KeywordError> {
     let code = raw.code.get_ref();
     if !is_language_code(code) {
-        let found = code.chars().take(60).flat_map(char::escape_debug).collect();
+        let found = visible(&code.chars().take(60).collect::<String>());
         return Err(KeywordError::BadCode { place: source.place(raw.code.span().start), found });
     }
     let mut negatives = Vec::new();
@@ -204,13 +204,13 @@ fn language(source: Source<'_>, raw: &RawFile) -> Result<Language, KeywordError>
     Ok(Language { code: code.clone(), name, native_name, direction: raw.direction, negatives })
 }
 
-fn person_of(source: Source<'_>, raw: Spanned<RawPerson>) -> Result<Person, KeywordError> {
+fn person_of(source: &Source<'_>, raw: Spanned<RawPerson>) -> Result<Person, KeywordError> {
     let line = source.place(raw.span().start).line;
     let RawPerson { word: text, agreement, gender, age, origins } = raw.into_inner();
     Ok(Person { line, word: word(source, &text)?, agreement, gender, age, takes_origin: origins })
 }
 
-fn origin_of(source: Source<'_>, raw: Spanned<RawOrigin>) -> Result<Origin, KeywordError> {
+fn origin_of(source: &Source<'_>, raw: Spanned<RawOrigin>) -> Result<Origin, KeywordError> {
     let offset = raw.span().start;
     let RawOrigin { name, word: text, forms } = raw.into_inner();
     match adjective(source, offset, text, forms)? {
@@ -219,13 +219,13 @@ fn origin_of(source: Source<'_>, raw: Spanned<RawOrigin>) -> Result<Origin, Keyw
     }
 }
 
-fn emotion_of(source: Source<'_>, raw: Spanned<RawEmotion>) -> Result<Emotion, KeywordError> {
+fn emotion_of(source: &Source<'_>, raw: Spanned<RawEmotion>) -> Result<Emotion, KeywordError> {
     let offset = raw.span().start;
     let raw = raw.into_inner();
     let name = raw.expression.get_ref();
     let named = |e: &Expression| e.is_affective() && e.name() == name;
     let Some(expression) = Expression::ALL.into_iter().find(named) else {
-        let found = name.chars().take(60).flat_map(char::escape_debug).collect();
+        let found = visible(&name.chars().take(60).collect::<String>());
         return Err(KeywordError::UnknownExpression { place: source.place(raw.expression.span().start), found });
     };
     let emotion = Emotion {
@@ -242,7 +242,7 @@ fn emotion_of(source: Source<'_>, raw: Spanned<RawEmotion>) -> Result<Emotion, K
     Ok(emotion)
 }
 
-fn template_of(source: Source<'_>, raw: RawTemplate) -> Result<Template, KeywordError> {
+fn template_of(source: &Source<'_>, raw: RawTemplate) -> Result<Template, KeywordError> {
     let RawTemplate { text: spanned, describes, agreement, words } = raw;
     let offset = spanned.span().start;
     let text = source.checked(offset, spanned.get_ref(), TEMPLATE)?;
@@ -258,7 +258,7 @@ fn template_of(source: Source<'_>, raw: RawTemplate) -> Result<Template, Keyword
     }
     let describes = describes.unwrap_or(match agreement {
         None if has(Piece::Person) => Described::Person,
-        _ => Described::Face,
+        Some(_) | None => Described::Face,
     });
     if describes == Described::Person && !has(Piece::Person) {
         return Err(refuse("describes a person, but there is no {person} in it: add {person}".to_owned()));
@@ -307,7 +307,7 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
 }
 
 fn adjective(
-    source: Source<'_>,
+    source: &Source<'_>,
     offset: usize,
     text: Option<Spanned<String>>,
     forms: BTreeMap<String, Spanned<String>>,
@@ -323,6 +323,6 @@ fn adjective(
     }))
 }
 
-fn word(source: Source<'_>, text: &Spanned<String>) -> Result<String, KeywordError> {
+fn word(source: &Source<'_>, text: &Spanned<String>) -> Result<String, KeywordError> {
     source.checked(text.span().start, text.get_ref(), WORD)
 }

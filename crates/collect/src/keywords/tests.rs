@@ -30,7 +30,7 @@ fn check(language: &str, asked: &[&str], never: &[&str]) {
 fn words_stand_in_the_order_and_the_forms_of_their_language() {
     check(
         "en",
-        &["angry woman", "happy Asian girl", "man yelling in anger", "facial expression of disgust"],
+        &["angry woman", "happy Asian woman", "man yelling in anger", "facial expression of disgust"],
         &["contemptuous baby", "neutral woman", "woman angry"],
     );
     check(
@@ -39,7 +39,7 @@ fn words_stand_in_the_order_and_the_forms_of_their_language() {
             "wütender Mann",
             "wütende Frau",
             "wütendes Kind",
-            "trauriges asiatisches Mädchen",
+            "trauriger asiatischer Mann",
             "überraschter junger Mann",
             "Frau mit wütendem Gesichtsausdruck",
             "ängstliches Gesicht",
@@ -76,7 +76,7 @@ fn words_stand_in_the_order_and_the_forms_of_their_language() {
         &[
             "امرأة غاضبة",
             "رجل غاضب",
-            "فتاة آسيوية حزينة",
+            "امرأة آسيوية حزينة",
             "طفل يبكي",
             "امرأة مسنة سعيدة",
             "وجه خائف",
@@ -226,6 +226,7 @@ fn a_broken_file_is_one_error_with_its_line() {
         ("\"hsb\"", "\"Sorbian\"", "1: `Sorbian` is no language code"),
         ("direction = \"ltr\"", "direction = ltr", "4: "),
         ("age = \"adult\"", "age = \"adult\"\nwors = 2", "10: unknown field `wors`"),
+        ("age = \"adult\"", "age = \"adult\"\n\"\\u001b[2J\" = 2", "10: unknown field `\\u{1b}[2J`"),
     ];
     let mut keywords = Keywords::bundled().expect("bundled");
     for (from, to, expected) in cases {

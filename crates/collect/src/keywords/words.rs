@@ -26,16 +26,21 @@ const _: () = assert!(TEMPLATE.chars + 3 * WORD.chars + NEGATIVES.chars <= QUERY
 const _: () = assert!(TEMPLATE.words + 3 * WORD.words + NEGATIVES.words <= QUERY.words);
 
 /// A file's text, which knows the line of an offset.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Source<'a> {
-    pub path: &'a Path,
-    pub bytes: &'a [u8],
+    path: &'a Path,
+    /// Offsets of the line ends.
+    line_ends: Vec<usize>,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    pub fn new(path: &'a Path, bytes: &[u8]) -> Source<'a> {
+        let line_ends = bytes.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').map(|(at, _)| at).collect();
+        Source { path, line_ends }
+    }
+
     pub fn place(&self, offset: usize) -> Place {
-        let before = &self.bytes[..offset.min(self.bytes.len())];
-        Place { path: self.path.to_owned(), line: 1 + before.iter().filter(|&&byte| byte == b'\n').count() }
+        Place { path: self.path.to_owned(), line: 1 + self.line_ends.partition_point(|&end| end < offset) }
     }
 
     /// The text with single spaces, if it is fit for a query.
@@ -67,13 +72,25 @@ impl Source<'_> {
     }
 }
 
-/// Control characters, and those of Unicode's format characters and fillers that hide or turn text. The joiners U+200C and U+200D
-/// stay: Farsi is not spelt without them.
+/// Control characters, and Unicode's format characters and fillers, which hide or turn text. The joiners U+200C and
+/// U+200D stay: Farsi is not spelt without them.
 fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{180E}' | '\u{200B}'
-            | '\u{200E}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
-            | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFD}' | '\u{E0000}'..='\u{E0FFF}')
+    let is_format = matches!(
+        c,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{200B}' | '\u{200E}' | '\u{200F}'
+            | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
+            | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFD}' | '\u{E0000}'..='\u{E0FFF}'
+    );
+    c.is_control() || is_format
+}
+
+/// Text of a file for an error message: what is hidden is written out, so that it cannot command the terminal.
+pub(super) fn visible(text: &str) -> String {
+    let mut visible = String::new();
+    for c in text.chars() {
+        if is_hidden(c) { visible.extend(c.escape_unicode()) } else { visible.push(c) }
+    }
+    visible
 }
 
 /// Whether this is a BCP 47 tag by its form: a language of two or three letters, then subtags of up to eight.
