@@ -6,3 +6,14 @@
 mod keywords;
 mod net;
 mod provider;
+mod settings;
+
+pub use provider::{
+    ApiAnswer, ApiRequest, Ask, BadSlice, Hit, License, Method, NextStep, Page, ProviderError, ProviderFailure,
+    ProviderKind, ProviderLimits, SafeSearch, SearchProvider, Secret, SkipReason, Token, UploadSlice, build_provider,
+    build_providers, plan_slices,
+};
+pub use settings::{
+    BaseUrl, CollectSettings, Contact, FetchSettings, Host, KeyVariable, Network, ProviderName, ProviderSettings,
+    SettingsError, template,
+};
