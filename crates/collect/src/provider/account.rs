@@ -58,7 +58,9 @@ impl Account {
     }
 
     pub fn key_refused(&self, words: &str) -> ProviderFailure {
-        ProviderFailure::KeyRefused { key_env: self.key_env.clone(), message: self.shown(words) }
+        // Without a key it is not the key's fault.
+        let key_env = self.key.as_ref().and(self.key_env.clone());
+        ProviderFailure::KeyRefused { key_env, message: self.shown(words) }
     }
 
     pub fn quota_spent(&self, answer: &ApiAnswer<'_>, words: &str) -> ProviderFailure {

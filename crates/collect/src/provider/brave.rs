@@ -99,7 +99,7 @@ mod tests {
             {"title":"no image","url":"https://p.org/2"}, 7,
             {"url":"ftp://p.org","properties":{"url":"//i.org/3.jpg","width":5}},
             {"properties":{"url":"data:image/gif;base64,AA"}}]}"#;
-        let page = Brave(account(4)).read(&ask("x", "en"), &answer(200, body)).unwrap();
+        let page = Brave(account(5)).read(&ask("x", "en"), &answer(200, body)).unwrap();
         assert_eq!(page.hits.len(), 2);
         assert_eq!((page.hits[0].width, page.hits[0].height), (Some(640), Some(480)));
         assert_eq!(page.hits[0].title.as_deref(), Some("A <woman> smiling"));

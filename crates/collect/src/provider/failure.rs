@@ -83,7 +83,8 @@ pub enum NextStep {
     StopProvider,
     /// Ask for a new token, then the same page again.
     RenewToken,
-    /// The provider's quota is spent: leave it alone until then, or until tomorrow where it does not say.
+    /// The provider's quota is spent: leave all of it alone until then. Where it does not say until when, back off,
+    /// to the next day in the end: it may be the quota of a minute or of a month.
     WaitForQuota {
         /// Milliseconds from now.
         after_ms: Option<i64>,
