@@ -6,3 +6,9 @@
 mod keywords;
 mod net;
 mod provider;
+
+pub use net::{
+    AddressKind, BadNetwork, Client, ClientSettings, FetchFailure, Fetched, FetchedImage, Lookup, MAX_URL_BYTES,
+    NetError, Network, RetryAfter, Robots, SystemLookup, UrlRefusal, Validators, address_kind, forbidding_rule,
+    normalize, parse, registrable_domain, url_key,
+};
