@@ -1,0 +1,174 @@
+//! How is one request sent and its answer's head received, with a guard on the address and a deadline on each phase?
+
+use std::error::Error as StdError;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use reqwest::header::{ACCEPT, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Response, redirect};
+use url::{Host, Url};
+
+use super::address::check_address;
+use super::failure::{FetchFailure, NetError, RetryAfter};
+use super::resolver::{GuardedResolver, Lookup, ResolveRefusal};
+use super::settings::ClientSettings;
+
+/// One connection pool and what it may do.
+pub(crate) struct Transport {
+    http: reqwest::Client,
+    settings: Arc<ClientSettings>,
+}
+
+impl Transport {
+    pub(crate) fn new(settings: Arc<ClientSettings>, lookup: Arc<dyn Lookup>) -> Result<Self, NetError> {
+        let resolver = GuardedResolver {
+            lookup,
+            open_networks: settings.open_networks.clone(),
+            timeout: settings.resolve_timeout,
+        };
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls_config()?)
+            .dns_resolver(resolver)
+            .no_proxy() // a proxy would resolve names by itself
+            .redirect(redirect::Policy::none()) // each hop has to pass the guards
+            .referer(false)
+            .user_agent(settings.user_agent())
+            .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(settings.idle_timeout)
+            .pool_max_idle_per_host(settings.max_idle_per_host)
+            .http1_max_headers(settings.max_headers)
+            .http2_max_header_list_size(settings.max_header_bytes)
+            // A connection that died quietly would otherwise take each request on it along.
+            .http2_keep_alive_interval(settings.progress_window)
+            .http2_keep_alive_timeout(settings.progress_window)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|e| NetError::Setup(reason(&e)))?;
+        Ok(Self { http, settings })
+    }
+
+    /// Sends a GET and waits for the head of its answer, which is within limits and whose body is not encoded.
+    pub(crate) async fn ask(&self, url: &Url, headers: HeaderMap) -> Result<Response, FetchFailure> {
+        self.check_literal(url)?;
+        let sending = self.http.get(url.clone()).headers(headers).send();
+        // The connector ends itself after its own share, so what is left here is the wait for the head.
+        let wait = self.settings.connect_timeout + self.settings.headers_timeout;
+        let response = match tokio::time::timeout(wait, sending).await {
+            Ok(answer) => answer.map_err(|e| send_failure(&e))?,
+            Err(_) => return Err(FetchFailure::HeadersTimeout),
+        };
+        self.check_head(response.headers())?;
+        Ok(response)
+    }
+
+    /// An address written in the URL passes no resolver, so it is looked at here.
+    fn check_literal(&self, url: &Url) -> Result<(), FetchFailure> {
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address),
+            Some(Host::Domain(_)) | None => return Ok(()),
+        };
+        let host = url.host_str().unwrap_or_default().to_owned();
+        check_address(address, &self.settings.open_networks).map_err(|kind| FetchFailure::ForbiddenAddress {
+            host,
+            address,
+            kind,
+        })
+    }
+
+    fn check_head(&self, headers: &HeaderMap) -> Result<(), FetchFailure> {
+        let size_bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if headers.len() > self.settings.max_headers || size_bytes > self.settings.max_header_bytes as usize {
+            return Err(FetchFailure::HeadersTooLarge);
+        }
+        // Images are compressed already and nothing was offered, so an encoded body is a mistake or a bomb. Not having
+        // a decoder is the one ratio limit that nobody gets around.
+        let encodings = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes().trim_ascii());
+        match encodings.into_iter().find(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity")) {
+            Some(value) => Err(FetchFailure::EncodedBody(String::from_utf8_lossy(value).chars().take(40).collect())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The one header that each request has besides its user agent.
+pub(crate) fn accepting(types: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(types))])
+}
+
+/// A header's text, if it is there and is text.
+pub(crate) fn header_text<'a>(response: &'a Response, name: &HeaderName) -> Option<&'a str> {
+    response.headers().get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+}
+
+/// When the server wants to be asked again.
+pub(crate) fn retry_after(response: &Response) -> Option<RetryAfter> {
+    header_text(response, &RETRY_AFTER).and_then(RetryAfter::parse)
+}
+
+/// The innermost cause, short enough for a status column.
+pub(crate) fn reason(error: &(dyn StdError + 'static)) -> String {
+    let innermost = causes(error).last().map_or_else(|| error.to_string(), ToString::to_string);
+    innermost.chars().take(200).collect()
+}
+
+fn tls_config() -> Result<rustls::ClientConfig, NetError> {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| NetError::Setup(e.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// What an error of the client stands for, by what is found in its chain of causes.
+fn send_failure(error: &reqwest::Error) -> FetchFailure {
+    if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<ResolveRefusal>()) {
+        return refusal.clone().into();
+    }
+    if let Some(e) = causes(error).find_map(tls_error) {
+        return FetchFailure::Tls(e.to_string().chars().take(200).collect());
+    }
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => return FetchFailure::ConnectTimeout,
+        (true, false) => return FetchFailure::Connect(reason(error)),
+        (false, true) => return FetchFailure::HeadersTimeout,
+        (false, false) => {}
+    }
+    let hyper = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
+    match hyper {
+        Some(e) if e.is_parse_too_large() => FetchFailure::HeadersTooLarge,
+        Some(e) if e.is_parse() || e.is_user() => FetchFailure::Protocol(reason(error)),
+        // Closed or reset before an answer: as good as no connection.
+        Some(_) | None => FetchFailure::Connect(reason(error)),
+    }
+}
+
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause)
+    })
+}
+
+/// An error of the encryption library, which travels inside an I/O error that does not name it as its source.
+fn tls_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let io = cause.downcast_ref::<io::Error>()?;
+    io.get_ref()?.downcast_ref::<rustls::Error>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_2_is_offered_first() {
+        assert_eq!(tls_config().unwrap().alpn_protocols, [b"h2".as_slice(), b"http/1.1"]);
+    }
+}
