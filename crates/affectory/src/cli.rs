@@ -27,6 +27,9 @@ pub enum Command {
     Demo(Demo),
     /// Make a new project
     Init(Init),
+    /// Find images by emotion keywords: plan queries, ask search engines, fetch what they point at
+    #[command(subcommand)]
+    Collect(CollectCommand),
     /// Bring labelled images in
     Import(Import),
     /// Look for faces in the project's images
@@ -79,6 +82,60 @@ pub struct Init {
     /// `local`, or a folder for the image store
     #[arg(long, default_value = "local")]
     pub objects: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CollectCommand {
+    /// Show the queries by language and expression, and put them on the project's list; sends nothing
+    Plan(CollectPlan),
+    /// Ask the providers in collect.toml and fetch what they point at; goes on where it was stopped or killed
+    Run(CollectRun),
+    /// How far searching and fetching are, by language, engine and outcome
+    Status,
+    /// Put addresses back on the list that ended in certain ways
+    Retry(CollectRetry),
+}
+
+#[derive(Debug, Args)]
+pub struct CollectPlan {
+    /// Languages such as en,de [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "CODES")]
+    pub languages: Vec<String>,
+    /// Expressions such as fear,contempt [default: all eight]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub expressions: Vec<String>,
+    /// At most so many queries for each expression in each language
+    #[arg(long)]
+    pub limit: Option<usize>,
+    /// Fixes which queries a limit takes
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Only show the plan
+    #[arg(long)]
+    pub show: bool,
+    /// Print every query of the plan, one a line
+    #[arg(long)]
+    pub list: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CollectRun {
+    /// Only fetch what was found before
+    #[arg(long, conflicts_with = "no_fetch")]
+    pub no_search: bool,
+    /// Only search
+    #[arg(long)]
+    pub no_fetch: bool,
+    /// Longest wait for something that is due later, seconds
+    #[arg(long, default_value_t = 120)]
+    pub patience: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct CollectRetry {
+    /// Outcomes as `collect status` shows them, or their beginnings: timeout, http-5xx, connect; 5xx and 4xx are understood
+    #[arg(long, required = true, value_delimiter = ',', value_name = "OUTCOMES")]
+    pub only: Vec<String>,
 }
 
 /// How the data lies on disk.

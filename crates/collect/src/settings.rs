@@ -1,17 +1,19 @@
 //! What does `collect.toml` say: whom to ask, how often, what to leave out, how to fetch?
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::Spanned;
 use url::Url;
 
+use crate::ClientSettings;
 use crate::provider::{License, SafeSearch};
 
 mod entry;
 mod fetch;
 
 pub use entry::{BaseUrl, KeyVariable, ProviderName, ProviderSettings};
-pub use fetch::{FetchSettings, Host, Network};
+pub use fetch::{FetchSettings, Host};
 
 /// The settings of collecting.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -169,13 +171,28 @@ impl CollectSettings {
         Ok(settings)
     }
 
-    /// What every request says who it is, such as `Affectory/0.1.0 (+you@example.org)`.
+    /// What the client is to be: who we say we are, how long and how much.
     ///
     /// # Errors
     /// [`SettingsError::NoContact`].
-    pub fn user_agent(&self, version: &str) -> Result<String, SettingsError> {
+    pub fn client(&self) -> Result<ClientSettings, SettingsError> {
         let contact = self.contact.as_ref().ok_or(SettingsError::NoContact)?;
-        Ok(format!("Affectory/{version} (+{})", contact.as_str()))
+        let fetch = &self.fetch;
+        let defaults = ClientSettings::default();
+        let total_timeout = Duration::from_secs(fetch.timeout_s);
+        Ok(ClientSettings {
+            contact: Some(contact.as_str().to_owned()),
+            respect_robots: fetch.respect_robots,
+            open_networks: fetch.open_networks.clone(),
+            max_redirects: fetch.max_redirects as usize,
+            max_body_bytes: fetch.max_bytes,
+            connect_timeout: defaults.connect_timeout.min(total_timeout),
+            headers_timeout: defaults.headers_timeout.min(total_timeout),
+            body_timeout: defaults.body_timeout.min(total_timeout),
+            max_idle_per_host: fetch.per_host as usize,
+            total_timeout,
+            ..defaults
+        })
     }
 
     /// The provider of that name.
@@ -211,7 +228,7 @@ mod tests {
         let kinds: std::collections::BTreeSet<_> =
             settings.providers.iter().map(|provider| provider.kind.as_str()).collect();
         assert_eq!(kinds.len(), 8);
-        assert!(settings.user_agent("1").is_ok());
+        assert!(settings.client().is_ok());
         assert!(build_providers(&settings, |_| Some("key".into())).is_ok());
     }
 

@@ -2,12 +2,18 @@
 
 use affectory_catalog::{Project, ProjectConfig};
 
+use super::evaluate::write_file;
 use super::{Context, password, shown};
 use crate::cli::Init;
 
 pub async fn run(context: &Context, args: Init) -> anyhow::Result<()> {
     let config = ProjectConfig { catalog: args.catalog, objects: args.objects };
     let project = Project::init_with(&args.dir, config, password().as_deref()).await?;
-    let text = format!("made a project in {}\nnext: affectory --project {0} import folder PATH", shown(&project.root));
+    // Nothing is sent before somebody has written a contact and a provider into it.
+    write_file(&project.root.join(super::collect::SETTINGS_FILE), affectory_collect::template().as_bytes())?;
+    let text = format!(
+        "made a project in {}\nnext: affectory --project {0} import folder PATH, or collect plan (see collect.toml)",
+        shown(&project.root)
+    );
     context.print(&text, &serde_json::json!({ "project": project.root }))
 }

@@ -1,6 +1,7 @@
 //! Which room does each command call? One module a command; what they share is the [`Context`].
 
 mod annotations;
+mod collect;
 mod demo;
 mod doctor;
 mod evaluate;
@@ -37,6 +38,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Demo(args) => demo::run(&context, args).await,
         Command::Init(args) => init::run(&context, args).await,
+        Command::Collect(command) => collect::run(&context, command).await,
         Command::Import(args) => import::run(&context, args).await,
         Command::Faces(args) => faces::run(&context, args).await,
         Command::Annotations(args) => annotations::run(&context, args).await,

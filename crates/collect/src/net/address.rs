@@ -140,7 +140,8 @@ fn shares_prefix(one: u128, other: u128, length: u8) -> bool {
 }
 
 /// A network, written `127.0.0.0/8`; without a length it is one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct Network {
     address: IpAddr,
     length: u8,
@@ -151,6 +152,12 @@ impl Network {
     pub fn new(address: IpAddr, length: u8) -> Option<Self> {
         let most = if address.is_ipv4() { 32 } else { 128 };
         (length <= most).then_some(Self { address, length })
+    }
+
+    /// The networks that every address lies in.
+    pub fn everything() -> Vec<Network> {
+        let (any_v4, any_v6) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        vec![Network { address: any_v4, length: 0 }, Network { address: any_v6, length: 0 }]
     }
 
     /// Whether the address, or the IPv4 address mapped into it, lies in the network.
@@ -171,6 +178,14 @@ impl Network {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a network such as 127.0.0.0/8")]
 pub struct BadNetwork(String);
+
+impl TryFrom<String> for Network {
+    type Error = BadNetwork;
+
+    fn try_from(text: String) -> Result<Self, BadNetwork> {
+        text.parse()
+    }
+}
 
 impl FromStr for Network {
     type Err = BadNetwork;

@@ -195,6 +195,18 @@ pub enum FetchFailure {
 }
 
 impl FetchFailure {
+    /// The server's status, where it came to one.
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            FetchFailure::Gone { status }
+            | FetchFailure::ClientStatus { status }
+            | FetchFailure::ServerStatus { status, .. }
+            | FetchFailure::UnexpectedStatus { status } => Some(*status),
+            FetchFailure::RateLimited { .. } => Some(429),
+            _ => None,
+        }
+    }
+
     /// The name of this end in the catalogue.
     pub const fn class(&self) -> &'static str {
         match self {

@@ -50,8 +50,22 @@ impl Transport {
 
     /// Sends a GET and waits for the head of its answer, which is within limits and whose body is not encoded.
     pub(crate) async fn ask(&self, url: &Url, headers: HeaderMap) -> Result<Response, FetchFailure> {
+        self.ask_with(url, headers, None).await
+    }
+
+    /// As [`Transport::ask`]; a form makes it a POST.
+    pub(crate) async fn ask_with(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        form: Option<String>,
+    ) -> Result<Response, FetchFailure> {
         self.check_literal(url)?;
-        let sending = self.http.get(url.clone()).headers(headers).send();
+        let request = match form {
+            None => self.http.get(url.clone()),
+            Some(form) => self.http.post(url.clone()).body(form),
+        };
+        let sending = request.headers(headers).send();
         // The connector ends itself after its own share, so what is left here is the wait for the head.
         let wait = self.settings.connect_timeout + self.settings.headers_timeout;
         let response = match tokio::time::timeout(wait, sending).await {

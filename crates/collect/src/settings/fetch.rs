@@ -1,8 +1,6 @@
 //! What may `[fetch]` say: how many at once, how long, how much, and from where not?
 
-use std::fmt;
-use std::net::IpAddr;
-use std::str::FromStr;
+use crate::Network;
 
 /// Stock photo sites: their previews carry watermarks, and their pictures are for sale.
 const STOCK_PHOTO_HOSTS: [&str; 25] = [
@@ -125,58 +123,6 @@ impl TryFrom<String> for Host {
     }
 }
 
-/// Addresses that share a prefix, such as `127.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// Whether the address lies in it. An IPv4 address inside an IPv6 one counts as what it is inside.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let bits = |address: IpAddr| match address {
-            IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32_u8),
-            IpAddr::V6(address) => (u128::from(address), 128),
-        };
-        let ((own, own_length), (other, other_length)) = (bits(self.address), bits(address.to_canonical()));
-        let differing = (own ^ other).checked_shr(128 - u32::from(self.prefix)).unwrap_or(0);
-        own_length == other_length && differing == 0
-    }
-}
-
-impl FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let read = || {
-            let (address, prefix) = match text.split_once('/') {
-                Some((address, prefix)) => (address.parse::<IpAddr>().ok()?, Some(prefix.parse::<u8>().ok()?)),
-                None => (text.parse::<IpAddr>().ok()?, None),
-            };
-            let longest = if address.is_ipv4() { 32 } else { 128 };
-            let prefix = prefix.unwrap_or(longest);
-            (prefix <= longest).then_some(Network { address, prefix })
-        };
-        read().ok_or_else(|| "a network is an address, or an address and a prefix such as \"10.0.0.0/8\"".to_owned())
-    }
-}
-
-impl TryFrom<String> for Network {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,18 +138,5 @@ mod tests {
         }
         assert_eq!(Host::try_from("*.Bücher.DE".to_owned()).as_ref().map(Host::as_str), Ok("xn--bcher-kva.de"));
         assert!(Host::try_from("https://x.org/".to_owned()).is_err());
-    }
-
-    #[test]
-    fn a_network_holds_its_addresses_and_no_others() {
-        let holds =
-            |network: &str, address: &str| network.parse::<Network>().unwrap().contains(address.parse().unwrap());
-        assert!(holds("127.0.0.0/8", "127.9.9.9") && !holds("127.0.0.0/8", "128.0.0.1"));
-        assert!(holds("127.0.0.1", "::ffff:127.0.0.1") && !holds("127.0.0.1", "127.0.0.2"));
-        assert!(holds("::1", "::1") && !holds("::/0", "10.0.0.1") && holds("0.0.0.0/0", "10.0.0.1"));
-        assert!(holds("fd00::/8", "fdff::1") && !holds("fd00::/8", "fe00::1"));
-        for text in ["", "10.0.0.0/33", "::1/129", "x/8", "10.0.0.0/", "10.0.0.0/-1"] {
-            assert!(text.parse::<Network>().is_err(), "{text}");
-        }
     }
 }

@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
 mod net;
+mod stages;
 mod support;

@@ -1,0 +1,480 @@
+//! How do candidates become images in the store, politely, all at once, and each with exactly one outcome?
+//!
+//! One loop keeps many fetches under way. It leases hosts, takes candidates from each host's queue in the catalogue,
+//! starts what a host's pace allows, and records outcomes in batches. What is not recorded when the process dies is
+//! fetched again, and nothing else.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use affectory_catalog::{
+    CandidateRow, Catalog, CatalogError, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImageStore,
+};
+use affectory_core::{CandidateId, Progress, Sha256Hex, Stop};
+use affectory_imaging::{Limits, read_header, sha256};
+use rand::{Rng as _, SeedableRng as _};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, sleep_until, timeout};
+
+use crate::{Client, CollectError, FetchFailure, FetchSettings, Fetched, Validators, normalize};
+
+/// A host nobody reports on for this long is handed out again.
+const LEASE_MS: i64 = 2 * 60 * 1000;
+
+/// Candidates taken from a host's queue at a time.
+const CHUNK: u32 = 500;
+
+/// Outcomes in one transaction: enough that its disk flush is cheap, few enough that a kill costs little.
+const BATCH: usize = 500;
+
+/// Outcomes are recorded at least this often.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// The catalogue is asked for more hosts no more often than this.
+const CLAIM_PAUSE: Duration = Duration::from_millis(250);
+
+/// After a stop, fetches under way have this long to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Attempts after which a candidate has failed.
+const MAX_ATTEMPTS: u32 = 4;
+
+/// The first wait before another attempt; it doubles each time.
+const FIRST_BACKOFF_MS: u64 = 20_000;
+
+/// Longest wait before another attempt, whatever a server asks for.
+const MAX_BACKOFF_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Longest pause of a whole host after it said that we ask too much.
+const MAX_HOST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What a run of fetching needs to know.
+#[derive(Debug, Clone)]
+pub struct FetchRequest {
+    /// Who holds the leases; different for every process.
+    pub worker: String,
+    /// Longest wait for a candidate that is due later; beyond it the run ends, and the next one goes on.
+    pub patience_ms: i64,
+    /// Jitter follows from it.
+    pub seed: u64,
+}
+
+/// What a run of fetching did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct FetchSummary {
+    /// Candidates that have an image now.
+    pub fetched: u64,
+    /// Images nobody had before.
+    pub new_images: u64,
+    /// Candidates that are and stay without one.
+    pub rejected: u64,
+    /// Candidates tried often enough.
+    pub failed: u64,
+    /// Attempts that are to be repeated.
+    pub postponed: u64,
+    /// When the next candidate is due, ms UTC, if any is.
+    pub next_due_ms: Option<i64>,
+    /// Whether a stop was asked for before the end.
+    pub stopped: bool,
+}
+
+/// Where the images go.
+#[derive(Debug, Clone, Copy)]
+pub struct FetchPlace<'a> {
+    /// The queue and the record.
+    pub catalog: &'a Catalog,
+    /// The bytes.
+    pub store: &'a ImageStore,
+}
+
+/// Fetches what is due, until nothing is and `is_fed` says that nothing more will come. Several processes may do so at
+/// once.
+///
+/// # Errors
+/// If the catalogue or the store cannot be used. How an address ended is recorded, and no error.
+pub async fn fetch(
+    place: FetchPlace<'_>,
+    client: &Client,
+    (request, settings): (&FetchRequest, &FetchSettings),
+    is_fed: impl Fn() -> bool,
+    now_ms: impl Fn() -> i64,
+    (stop, progress): (&Stop, &dyn Progress),
+) -> Result<FetchSummary, CollectError> {
+    let withdrawn = place.catalog.list_withdrawn().await?.into_iter().collect();
+    let hand = Arc::new(Hand {
+        client: client.clone(),
+        store: place.store.clone(),
+        limits: Limits { max_bytes: settings.max_bytes, ..Limits::default() },
+        withdrawn,
+    });
+    let mut run = Run {
+        catalog: place.catalog,
+        hand,
+        request,
+        settings,
+        hosts: HashMap::new(),
+        ready: BinaryHeap::new(),
+        under_way: JoinSet::new(),
+        ended: Vec::new(),
+        summary: FetchSummary::default(),
+    };
+    progress.begin("fetch", None);
+    let (mut next_claim, mut next_flush) = (Instant::now(), Instant::now() + FLUSH);
+    let mut renewed_ms = now_ms();
+    loop {
+        if stop.is_requested() {
+            run.summary.stopped = true;
+            break;
+        }
+        if Instant::now() >= next_claim {
+            run.take_hosts(now_ms()).await?;
+            next_claim = Instant::now() + CLAIM_PAUSE;
+        }
+        run.take_candidates(now_ms()).await?;
+        run.start_what_may();
+        if run.ended.len() >= BATCH || Instant::now() >= next_flush {
+            let n_ended = run.flush(now_ms()).await?;
+            progress.advance(n_ended);
+            next_flush = Instant::now() + FLUSH;
+        }
+        if now_ms() - renewed_ms > LEASE_MS / 3 {
+            place.catalog.renew_hosts(&request.worker, now_ms() + LEASE_MS).await?;
+            renewed_ms = now_ms();
+        }
+        if run.under_way.is_empty() && run.has_idle_hosts_only() {
+            progress.advance(run.flush(now_ms()).await?);
+            run.give_back_idle().await?;
+            run.take_hosts(now_ms()).await?;
+            if run.hosts.is_empty() {
+                let due_ms = place.catalog.next_host_due(now_ms()).await?;
+                let is_soon = due_ms.is_some_and(|due_ms| due_ms - now_ms() <= request.patience_ms);
+                if !is_soon && !is_fed() {
+                    run.summary.next_due_ms = due_ms;
+                    break;
+                }
+                tokio::time::sleep(CLAIM_PAUSE).await;
+            }
+            continue;
+        }
+        let wake = run.next_start().unwrap_or(next_flush).min(next_flush).min(next_claim.max(Instant::now()));
+        tokio::select! {
+            Some(done) = run.under_way.join_next() => run.end(done?, now_ms())?,
+            () = sleep_until(wake.max(Instant::now() + Duration::from_millis(1))) => {}
+        }
+        // What has ended meanwhile is taken in one go.
+        while let Some(done) = run.under_way.try_join_next() {
+            run.end(done?, now_ms())?;
+        }
+    }
+    run.wind_up(&now_ms).await?;
+    progress.end();
+    Ok(run.summary)
+}
+
+/// What a fetch needs, shared by all that are under way.
+struct Hand {
+    client: Client,
+    store: ImageStore,
+    limits: Limits,
+    withdrawn: HashSet<Sha256Hex>,
+}
+
+/// How a fetch ended, before it is decided what follows from it.
+struct Done {
+    candidate: CandidateRow,
+    result: Result<Got, Fault>,
+    elapsed_ms: u64,
+}
+
+/// What came.
+enum Got {
+    Image { image: FetchedImage, final_url: String, validators: Validators },
+    Unchanged { final_url: String },
+}
+
+/// What did not.
+enum Fault {
+    Fetch(FetchFailure),
+    Refused { class: &'static str, reason: String },
+    Store(CatalogError),
+}
+
+/// A leased host.
+struct HostState {
+    queue: VecDeque<CandidateRow>,
+    place: HostPlace,
+    n_under_way: u32,
+    free_at: Instant,
+    is_listed: bool,
+    is_drained: bool,
+}
+
+struct Run<'a> {
+    catalog: &'a Catalog,
+    hand: Arc<Hand>,
+    request: &'a FetchRequest,
+    settings: &'a FetchSettings,
+    hosts: HashMap<String, HostState>,
+    /// Hosts that may start a fetch, by when; each at most once.
+    ready: BinaryHeap<Reverse<(Instant, String)>>,
+    under_way: JoinSet<Done>,
+    ended: Vec<FetchRecord>,
+    summary: FetchSummary,
+}
+
+impl Run<'_> {
+    /// Leases hosts while there is room for them.
+    async fn take_hosts(&mut self, now_ms: i64) -> Result<(), CollectError> {
+        // Twice as many hosts as fetches: while one host pauses, another one is asked.
+        let room = (self.settings.concurrency as usize * 2).saturating_sub(self.hosts.len());
+        if room == 0 {
+            return Ok(());
+        }
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
+        for host in self.catalog.claim_hosts(&self.request.worker, room, now_ms, LEASE_MS).await? {
+            let place = HostPlace { host: host.clone(), due_ms: i64::MIN, id: CandidateId(0) };
+            let state = HostState {
+                queue: VecDeque::new(),
+                place,
+                n_under_way: 0,
+                free_at: Instant::now(),
+                is_listed: false,
+                is_drained: false,
+            };
+            self.hosts.insert(host, state);
+        }
+        Ok(())
+    }
+
+    /// Fills the queues that run low.
+    async fn take_candidates(&mut self, now_ms: i64) -> Result<(), CollectError> {
+        let low = (self.settings.per_host * 2) as usize;
+        let wanting = self.hosts.values().filter(|host| !host.is_drained && host.queue.len() < low);
+        let places: Vec<HostPlace> = wanting.map(|host| host.place.clone()).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let taken = self.catalog.list_due_candidates(&places, CHUNK, now_ms).await?;
+        let mut n_taken: HashMap<String, u32> = HashMap::new();
+        for candidate in taken {
+            *n_taken.entry(candidate.host.clone()).or_default() += 1;
+            if let Some(host) = self.hosts.get_mut(&candidate.host) {
+                host.place.due_ms = candidate.due_ms;
+                host.place.id = candidate.id;
+                host.queue.push_back(candidate);
+            }
+        }
+        for place in &places {
+            if let Some(host) = self.hosts.get_mut(&place.host) {
+                host.is_drained = n_taken.get(&place.host).copied().unwrap_or(0) < CHUNK;
+            }
+            self.list(&place.host);
+        }
+        Ok(())
+    }
+
+    /// Puts a host among those that may start a fetch, if it may.
+    fn list(&mut self, name: &str) {
+        let Some(host) = self.hosts.get_mut(name) else { return };
+        if !host.is_listed && !host.queue.is_empty() && host.n_under_way < self.settings.per_host {
+            host.is_listed = true;
+            self.ready.push(Reverse((host.free_at, name.to_owned())));
+        }
+    }
+
+    /// When the next fetch may start; `None` if that is not a question of time.
+    fn next_start(&self) -> Option<Instant> {
+        if self.under_way.len() >= self.settings.concurrency as usize {
+            return None;
+        }
+        self.ready.peek().map(|Reverse((free_at, _))| *free_at)
+    }
+
+    fn start_what_may(&mut self) {
+        while let Some(free_at) = self.next_start() {
+            let now = Instant::now();
+            if free_at > now {
+                return;
+            }
+            let Some(Reverse((_, name))) = self.ready.pop() else { return };
+            let Some(host) = self.hosts.get_mut(&name) else { continue };
+            host.is_listed = false;
+            // Paused since it was listed, because it said that we ask too much.
+            if host.free_at <= now
+                && let Some(candidate) = host.queue.pop_front()
+            {
+                host.n_under_way += 1;
+                host.free_at = now + Duration::from_millis(self.settings.pause_ms);
+                let hand = Arc::clone(&self.hand);
+                self.under_way.spawn(async move { hand.fetch(candidate).await });
+            }
+            self.list(&name);
+        }
+    }
+
+    /// Decides what follows from an ended fetch.
+    fn end(&mut self, done: Done, now_ms: i64) -> Result<(), CollectError> {
+        let Done { candidate, result, elapsed_ms } = done;
+        if let Some(host) = self.hosts.get_mut(&candidate.host) {
+            host.n_under_way -= 1;
+            if let Err(Fault::Fetch(failure @ (FetchFailure::RateLimited { .. } | FetchFailure::ServerStatus { .. }))) =
+                &result
+                && let Some(retry_after) = failure.retry_after()
+            {
+                let pause = Duration::from_millis(retry_after.wait_ms(now_ms)).min(MAX_HOST_PAUSE);
+                host.free_at = host.free_at.max(Instant::now() + pause);
+            }
+        }
+        self.list(&candidate.host);
+        let mut record = FetchRecord {
+            id: candidate.id,
+            end: FetchEnd::Rejected,
+            outcome: "fetched",
+            detail: None,
+            http_status: None,
+            final_url: None,
+            etag: None,
+            last_modified: None,
+            elapsed_ms,
+        };
+        match result {
+            Ok(Got::Image { image, final_url, validators }) => {
+                record.end = FetchEnd::Image(image);
+                record.final_url = Some(final_url).filter(|url| *url != candidate.url);
+                (record.etag, record.last_modified) = (validators.etag, validators.last_modified);
+            }
+            Ok(Got::Unchanged { final_url }) => {
+                record.end = FetchEnd::Unchanged;
+                record.outcome = "not-modified";
+                record.final_url = Some(final_url).filter(|url| *url != candidate.url);
+            }
+            Err(Fault::Refused { class, reason }) => {
+                record.outcome = class;
+                record.detail = Some(reason);
+            }
+            Err(Fault::Fetch(failure)) => {
+                record.outcome = failure.class();
+                record.http_status = failure.status();
+                record.end = if !failure.is_retryable() {
+                    FetchEnd::Rejected
+                } else if candidate.attempts + 1 >= MAX_ATTEMPTS {
+                    FetchEnd::Failed
+                } else {
+                    FetchEnd::Again { again_ms: now_ms + self.backoff_ms(&candidate, &failure, now_ms) }
+                };
+                record.detail = Some(failure.to_string());
+            }
+            Err(Fault::Store(error)) => return Err(error.into()),
+        }
+        self.ended.push(record);
+        Ok(())
+    }
+
+    /// Doubles with each attempt, is at least what the server asks for, and has a quarter of jitter: what failed together
+    /// shall not come back together.
+    fn backoff_ms(&self, candidate: &CandidateRow, failure: &FetchFailure, now_ms: i64) -> i64 {
+        let own_ms = FIRST_BACKOFF_MS << candidate.attempts.min(10);
+        let asked_ms = failure.retry_after().map_or(0, |retry_after| retry_after.wait_ms(now_ms));
+        let base_ms = own_ms.max(asked_ms).min(MAX_BACKOFF_MS);
+        let stream = candidate.id.0.cast_unsigned().wrapping_mul(31).wrapping_add(candidate.attempts.into());
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(self.request.seed ^ stream);
+        i64::try_from(base_ms + random.random_range(0..=base_ms / 4)).unwrap_or(i64::MAX)
+    }
+
+    /// Records what has ended; says how many candidates are over.
+    async fn flush(&mut self, now_ms: i64) -> Result<u64, CollectError> {
+        let recorded = self.catalog.record_fetches(&self.ended, now_ms).await?;
+        for record in self.ended.drain(..) {
+            match record.end {
+                FetchEnd::Image(_) | FetchEnd::Unchanged => self.summary.fetched += 1,
+                FetchEnd::Again { .. } => self.summary.postponed += 1,
+                FetchEnd::Rejected => self.summary.rejected += 1,
+                FetchEnd::Failed => self.summary.failed += 1,
+            }
+        }
+        self.summary.new_images += recorded.new_images;
+        self.give_back_idle().await?;
+        Ok(recorded.ended)
+    }
+
+    fn has_idle_hosts_only(&self) -> bool {
+        self.hosts.values().all(HostState::is_idle)
+    }
+
+    /// Gives hosts back that have nothing left, so that others (and we ourselves, later) find them. Only once their
+    /// outcomes are recorded: the catalogue tells from them when a host is due again.
+    async fn give_back_idle(&mut self) -> Result<(), CollectError> {
+        if !self.ended.is_empty() {
+            return Ok(());
+        }
+        let idle: Vec<String> =
+            self.hosts.iter().filter(|(_, host)| host.is_idle()).map(|(name, _)| name.clone()).collect();
+        if !idle.is_empty() {
+            self.catalog.release_hosts(&self.request.worker, &idle).await?;
+            self.hosts.retain(|_, host| !host.is_idle());
+        }
+        Ok(())
+    }
+
+    /// Lets fetches under way end within their grace, records, and gives everything back.
+    async fn wind_up(&mut self, now_ms: &impl Fn() -> i64) -> Result<(), CollectError> {
+        let end = Instant::now() + GRACE;
+        while let Ok(Some(done)) =
+            timeout(end.saturating_duration_since(Instant::now()), self.under_way.join_next()).await
+        {
+            self.end(done?, now_ms())?;
+        }
+        // Whoever is still at it is cut off: not recorded, so fetched again.
+        self.under_way.shutdown().await;
+        self.flush(now_ms()).await?;
+        let rest: Vec<String> = self.hosts.drain().map(|(name, _)| name).collect();
+        self.catalog.release_hosts(&self.request.worker, &rest).await?;
+        Ok(())
+    }
+}
+
+impl HostState {
+    fn is_idle(&self) -> bool {
+        self.is_drained && self.queue.is_empty() && self.n_under_way == 0
+    }
+}
+
+impl Hand {
+    async fn fetch(&self, candidate: CandidateRow) -> Done {
+        let began = Instant::now();
+        let result = self.got(&candidate).await;
+        let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Done { candidate, result, elapsed_ms }
+    }
+
+    async fn got(&self, candidate: &CandidateRow) -> Result<Got, Fault> {
+        // It was normalised when it was found; a database is outside input all the same.
+        let url = normalize(&candidate.url, None).map_err(|refusal| Fault::Fetch(refusal.into()))?;
+        let known = Validators { etag: candidate.etag.clone(), last_modified: candidate.last_modified.clone() };
+        let has_validators = known != Validators::default();
+        let fetched = self.client.fetch(&url, has_validators.then_some(&known)).await.map_err(Fault::Fetch)?;
+        let fetched = match fetched {
+            Fetched::Image(fetched) => fetched,
+            Fetched::NotModified { final_url } => return Ok(Got::Unchanged { final_url: final_url.into() }),
+        };
+        let header = read_header(&fetched.bytes, &self.limits)
+            .map_err(|error| Fault::Refused { class: "not-an-image", reason: error.to_string() })?;
+        if !self.withdrawn.is_empty() && self.withdrawn.contains(&sha256(&fetched.bytes)) {
+            return Err(Fault::Refused {
+                class: "withdrawn",
+                reason: "this image was withdrawn from the project".into(),
+            });
+        }
+        let size_bytes = fetched.bytes.len() as u64;
+        let sha256 = self.store.put(fetched.bytes).await.map_err(Fault::Store)?;
+        let image = FetchedImage {
+            sha256,
+            width: header.width,
+            height: header.height,
+            format: header.format.name().to_owned(),
+            size_bytes,
+        };
+        Ok(Got::Image { image, final_url: fetched.final_url.into(), validators: fetched.validators })
+    }
+}
