@@ -280,11 +280,13 @@ impl FetchFailure {
 
     /// When the server wants to be asked again, if it said so.
     pub const fn retry_after(&self) -> Option<RetryAfter> {
-        match self {
-            FetchFailure::RateLimited { retry_after }
-            | FetchFailure::ServerStatus { retry_after, .. }
-            | FetchFailure::RobotsUnreachable { retry_after, .. } => *retry_after,
-            _ => None,
+        if let FetchFailure::RateLimited { retry_after }
+        | FetchFailure::ServerStatus { retry_after, .. }
+        | FetchFailure::RobotsUnreachable { retry_after, .. } = self
+        {
+            *retry_after
+        } else {
+            None
         }
     }
 

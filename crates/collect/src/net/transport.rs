@@ -22,13 +22,21 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(settings: Arc<ClientSettings>, lookup: Arc<dyn Lookup>) -> Result<Self, NetError> {
+        Self::trusting(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(), settings, lookup)
+    }
+
+    fn trusting(
+        roots: rustls::RootCertStore,
+        settings: Arc<ClientSettings>,
+        lookup: Arc<dyn Lookup>,
+    ) -> Result<Self, NetError> {
         let resolver = GuardedResolver {
             lookup,
             open_networks: settings.open_networks.clone(),
             timeout: settings.resolve_timeout,
         };
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls_config()?)
+            .tls_backend_preconfigured(tls_config(roots)?)
             .dns_resolver(resolver)
             .no_proxy() // a proxy would resolve names by itself
             .redirect(redirect::Policy::none()) // each hop has to pass the guards
@@ -127,8 +135,7 @@ pub(crate) fn reason(error: &(dyn StdError + 'static)) -> String {
     innermost.chars().take(200).collect()
 }
 
-fn tls_config() -> Result<rustls::ClientConfig, NetError> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+fn tls_config(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, NetError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -171,18 +178,85 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
     })
 }
 
-/// An error of the encryption library, which travels inside an I/O error that does not name it as its source.
+/// An error of the encryption library, which travels inside I/O errors that do not name it as their source.
 fn tls_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    let io = cause.downcast_ref::<io::Error>()?;
-    io.get_ref()?.downcast_ref::<rustls::Error>()
+    let mut io = cause.downcast_ref::<io::Error>()?;
+    loop {
+        let inner = io.get_ref()?;
+        match inner.downcast_ref::<io::Error>() {
+            Some(deeper) => io = deeper,
+            None => return inner.downcast_ref::<rustls::Error>(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+    use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+
     use super::*;
 
-    #[test]
-    fn http_2_is_offered_first() {
-        assert_eq!(tls_config().unwrap().alpn_protocols, [b"h2".as_slice(), b"http/1.1"]);
+    struct Loopback;
+
+    impl Lookup for Loopback {
+        fn lookup(&self, _: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+            async { Ok(vec![IpAddr::from([127, 0, 0, 1])]) }.boxed()
+        }
+    }
+
+    fn certificate() -> CertificateDer<'static> {
+        include_bytes!("../../tests/certificates/e.example.certificate.der").as_slice().into()
+    }
+
+    /// An HTTP/2 server for `e.example` that answers 200 to all; it ends with the test's runtime.
+    async fn start_http_2() -> SocketAddr {
+        let key = PrivatePkcs8KeyDer::from(include_bytes!("../../tests/certificates/e.example.key.der").as_slice());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.unwrap().with_no_client_auth().with_single_cert(vec![certificate()], key.into());
+        let mut config = config.unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    // One that does not trust us is gone here.
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let mut connection = h2::server::handshake(stream).await.unwrap();
+                    while let Some(Ok((_, mut respond))) = connection.accept().await {
+                        respond.send_response(hyper::Response::new(()), true).unwrap();
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn encrypted_hosts_are_asked_by_http_2_and_only_if_trusted() {
+        let url = format!("https://e.example:{}/x", start_http_2().await.port());
+        let ask = async |roots: rustls::RootCertStore, url: &str| {
+            let open_networks = vec!["127.0.0.1/32".parse().unwrap()];
+            let settings = ClientSettings { open_networks, ..ClientSettings::default() };
+            let transport = Transport::trusting(roots, Arc::new(settings), Arc::new(Loopback)).unwrap();
+            transport.ask(&Url::parse(url).unwrap(), HeaderMap::new()).await
+        };
+        let mut trusting = rustls::RootCertStore::empty();
+        trusting.add(certificate()).unwrap();
+        let answer = ask(trusting.clone(), &url).await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
+
+        let world = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+        assert_eq!(ask(world, &url).await.unwrap_err().class(), "tls");
+        let other_name = url.replace("e.example", "other.example");
+        assert_eq!(ask(trusting, &other_name).await.unwrap_err().class(), "tls");
     }
 }
