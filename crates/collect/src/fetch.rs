@@ -40,8 +40,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Attempts after which a candidate has failed.
 const MAX_ATTEMPTS: u32 = 4;
 
-/// The first wait before another attempt; it doubles each time.
-const FIRST_BACKOFF_MS: u64 = 20_000;
+/// The first wait before another attempt; it doubles each time. Longer than the client remembers that a robots.txt could
+/// not be read.
+const FIRST_BACKOFF_MS: u64 = 70_000;
 
 /// Longest wait before another attempt, whatever a server asks for.
 const MAX_BACKOFF_MS: u64 = 24 * 60 * 60 * 1000;

@@ -276,7 +276,7 @@ mod tests {
              collect.toml:2: brave cannot leave out other licences: write licenses = [] here to take what it finds\n\
              collect.toml:1: google needs engine_id: the id (cx) of your search engine\n\
              collect.toml:1: concurrency = 0 is outside 1 to 4096\n\
-             collect.toml:2: a network is an address, or an address and a prefix such as \"10.0.0.0/8\""
+             collect.toml:2: `127.0.0.1/40` is not a network such as 127.0.0.0/8"
         );
     }
 
