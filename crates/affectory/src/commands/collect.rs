@@ -164,6 +164,9 @@ async fn status(context: &Context) -> anyhow::Result<()> {
     let outcomes = project.catalog.count_outcomes().await?;
     let yields = project.catalog.count_yield().await?;
     let quota = project.catalog.list_quota().await?;
+    if searches.is_empty() && !context.is_json {
+        return context.print_text("no query is on the list yet: put some there with `affectory collect plan`");
+    }
     let mut text = String::from("provider      language  queries  open  failed  pages      hits\n");
     let mut lines: Vec<(String, [u64; 5])> = Vec::new();
     for row in &searches {
