@@ -75,3 +75,5 @@ create index hit_of_candidate on hit (candidate_id);
 
 -- A fetched image is decoded once, when faces are looked for; until then its perceptual hash is 0 and not known.
 alter table image add column phash_known bigint not null default 1 check (phash_known in (0, 1));
+-- An import looks here for what it can add to a fetched image; without the index that would be the whole table.
+create index image_not_decoded on image (sha256) where phash_known = 0;
