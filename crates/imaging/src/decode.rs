@@ -172,7 +172,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImagingError> {
 
 fn damaged(format: ImageFormat, reason: impl std::fmt::Display) -> ImagingError {
     // A decoder's message can quote the file; a status column wants it short.
-    ImagingError::Damaged { format: format.name(), reason: reason.to_string().chars().take(200).collect() }
+    ImagingError::Damaged { format: format.name(), reason: reason.to_string().trim().chars().take(200).collect() }
 }
 
 /// Pixels and EXIF orientation (1 to 8).
