@@ -243,7 +243,8 @@ impl Run<'_> {
                 is_listed: false,
                 is_drained: false,
             };
-            self.hosts.insert(host, state);
+            // One of ours, if our lease ended while the machine slept: what is under way there still counts.
+            self.hosts.entry(host).or_insert(state);
         }
         Ok(())
     }
