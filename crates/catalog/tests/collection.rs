@@ -5,10 +5,10 @@
 mod engines;
 
 use affectory_catalog::{
-    Catalog, FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, PageOutcome, ScanOutcome, ScanStatus,
-    SearchFailure, SearchNext, SearchRow,
+    Catalog, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImportItem, NewFace, NewHit, NewImage, NewQuery,
+    NewSighting, PageOutcome, ScanOutcome, ScanStatus, SearchFailure, SearchNext, SearchRow,
 };
-use affectory_core::{CandidateId, Expression, FaceId, PerceptualHash};
+use affectory_core::{BoundingBox, CandidateId, Expression, FaceId, PerceptualHash};
 use engines::{Engine, databases, engines, hash, run_sql};
 
 fn query(n: u64) -> NewQuery {
@@ -214,7 +214,7 @@ async fn every_address_has_one_outcome_and_an_image_keeps_every_hit() {
         let images = catalog.claim_images("d", "me", 9, 70, 100).await.unwrap();
         assert_eq!(images.len(), 1);
         let face = affectory_catalog::DetectedFace {
-            bounding_box: affectory_core::BoundingBox::new(1.0, 1.0, 10.0, 12.0).unwrap(),
+            bounding_box: BoundingBox::new(1.0, 1.0, 10.0, 12.0).unwrap(),
             score: 0.9,
             landmarks: affectory_core::Landmarks::from_text("1;2;3;4;5;6;7;8;9;10").unwrap(),
             quality: affectory_catalog::FaceQuality {
@@ -242,6 +242,39 @@ async fn every_address_has_one_outcome_and_an_image_keeps_every_hit() {
         assert_eq!(pages.len(), 4);
         assert!(pages.contains(&"https://h.example/page/3") && pages.contains(&"https://h.example/page/4"));
         assert_eq!(faces[0].sightings[0].source, "p");
+    }
+}
+
+/// A fetched image is not decoded; when an import brings the same bytes, what it looks like is known from then on.
+#[tokio::test]
+async fn an_import_tells_what_a_fetched_image_looks_like() {
+    for Engine { catalog, .. } in engines("looks").await {
+        with_candidates(&catalog).await;
+        let hosts = catalog.claim_hosts("me", 1, 30, 100).await.unwrap();
+        let due = catalog.list_due_candidates(&[place(&hosts[0])], 1, 30).await.unwrap();
+        catalog.record_fetches(&[ended(due[0].id, image(77), "fetched")], 40).await.unwrap();
+        let item = ImportItem {
+            image: NewImage {
+                sha256: hash(77),
+                phash: PerceptualHash(12345),
+                width: 40,
+                height: 50,
+                format: "jpeg".into(),
+                size_bytes: 9,
+            },
+            sighting: NewSighting {
+                source: "s".into(),
+                path: "x".into(),
+                page_url: None,
+                license: None,
+                given_split: None,
+            },
+            faces: vec![NewFace { bounding_box: BoundingBox::whole(40, 50), landmarks: None, annotations: vec![] }],
+        };
+        assert_eq!(catalog.record_import(&[item], 50).await.unwrap().images, 0);
+        let face = &catalog.list_labelled_faces(FaceId(0), 9).await.unwrap()[0];
+        assert_eq!(face.image.image.phash, PerceptualHash(12345));
+        assert_eq!(face.sightings.len(), 2);
     }
 }
 

@@ -64,13 +64,15 @@ async fn insert_images(work: &mut Work, items: &[ImportItem], now_ms: i64) -> Re
             (image.sha256.as_str(), phash, image.width, image.height, &image.format, image.size_bytes)
         }))
     };
-    // An image that was fetched before and not decoded yet is decoded now.
-    work.execute(
-        "update image set phash = cast(new.value ->> 1 as bigint), phash_known = 1 from json_each($1) as new
-         where image.sha256 = new.value ->> 0 and phash_known = 0",
-        vec![rows()],
-    )
-    .await?;
+    // An image that was fetched before and not decoded yet is decoded now. Most projects have none.
+    if !work.fetch("select 1 from image where phash_known = 0 limit 1", vec![]).await?.is_empty() {
+        work.execute(
+            "update image set phash = cast(new.value ->> 1 as bigint), phash_known = 1 from json_each($1) as new
+             where image.sha256 = new.value ->> 0 and phash_known = 0",
+            vec![rows()],
+        )
+        .await?;
+    }
     work.execute(
         "insert into image (sha256, phash, width, height, format, size_bytes, first_seen_ms)
          select value ->> 0, cast(value ->> 1 as bigint), cast(value ->> 2 as bigint), cast(value ->> 3 as bigint),

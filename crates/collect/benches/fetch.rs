@@ -1,0 +1,174 @@
+//! How fast are originals fetched, hashed and kept beside img2dataset, on one loopback nginx and the same addresses?
+//!
+//! `cargo bench -p affectory-collect --bench fetch [N]` with Debian's nginx installed and `AFFECTORY_YARDSTICK_PYTHON`, a
+//! Python that has img2dataset. Wall time of the whole work on both sides: ours ends with everything in the catalogue and
+//! the store, img2dataset's (with its start, as a user meets it) with tar shards, without resizing.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use affectory_catalog::{NewHit, NewQuery, Project, ProjectConfig, SearchNext};
+use affectory_collect::{
+    Client, CollectSettings, FetchPlace, FetchRequest, fetch, normalize, registrable_domain, url_key,
+};
+use affectory_core::{Silent, Stop};
+use affectory_imaging::{RgbImage, encode_jpeg};
+use rand::{RngCore as _, SeedableRng as _};
+
+/// As AffectNet's mean face image is about: 350 to 425 pixels a side, some 40 kB.
+const SIDE: u32 = 350;
+
+#[tokio::main]
+async fn main() {
+    let n_images: usize = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(4_000);
+    let folder = tempfile::tempdir().unwrap();
+    draw(&folder.path().join("www"), n_images);
+    let Some((mut nginx, address)) = serve(folder.path()) else {
+        println!("SKIPPED: nginx is not installed (apt-get install nginx-light)");
+        return;
+    };
+    let urls: Vec<String> = (0..n_images).map(|n| format!("{address}/{n}.jpg")).collect();
+    for round in 1..=3 {
+        let seconds = ours(&folder.path().join(format!("project{round}")), &urls).await;
+        println!("affectory, round {round}: {seconds:.2} s, {:.0} images/s", n_images as f64 / seconds);
+    }
+    theirs(folder.path(), &urls);
+    nginx.kill().unwrap();
+    nginx.wait().unwrap();
+}
+
+/// Pictures that are all different and compress like photographs: noise on a coarse grid, smoothed by the encoder.
+fn draw(folder: &Path, n_images: usize) {
+    std::fs::create_dir(folder).unwrap();
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    for n in 0..n_images {
+        let mut cells = vec![0u8; 70 * 70 * 3];
+        random.fill_bytes(&mut cells);
+        let cell = |x: u32, y: u32, channel: u32| cells[((y / 5 * 70 + x / 5) * 3 + channel) as usize];
+        let pixels = (0..SIDE * SIDE * 3).map(|at| cell(at / 3 % SIDE, at / 3 / SIDE, at % 3)).collect();
+        let picture = RgbImage { width: SIDE, height: SIDE, pixels };
+        std::fs::write(folder.join(format!("{n}.jpg")), encode_jpeg(&picture, 80).unwrap()).unwrap();
+    }
+}
+
+/// A private nginx on a free loopback port, and its address.
+fn serve(folder: &Path) -> Option<(Child, String)> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let at = folder.display();
+    let config = format!(
+        "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\n\
+         events {{ worker_connections 4096; }}\n\
+         http {{ access_log off; sendfile on; keepalive_requests 1000000; types {{ image/jpeg jpg; }}\n\
+         client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u;\n\
+         scgi_temp_path {at}/s; server {{ listen 127.0.0.1:{port}; root {at}/www; }} }}\n"
+    );
+    // Its worker is another user, who has to be let in.
+    #[cfg(unix)]
+    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = folder.join("nginx.conf");
+    std::fs::write(&path, config).unwrap();
+    let child = Command::new("nginx").arg("-c").arg(&path).stderr(Stdio::null()).spawn().ok()?;
+    let began = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(10), "nginx does not answer");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Some((child, format!("http://127.0.0.1:{port}")))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock as the binary does")]
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+async fn ours(folder: &Path, urls: &[String]) -> f64 {
+    let project = Project::init(folder, ProjectConfig::default()).await.unwrap();
+    let text = "contact = \"lab@example.org\"\n[fetch]\nconcurrency = 64\nper_host = 64\npause_ms = 0\n\
+                open_networks = [\"127.0.0.1\"]\n";
+    let settings = CollectSettings::parse("collect.toml".as_ref(), text).unwrap();
+    let query = NewQuery {
+        provider: "bench".into(),
+        text: "face".into(),
+        language: "en".into(),
+        expression: None,
+        negatives: vec![],
+    };
+    project.catalog.plan_queries(&[query], now_ms()).await.unwrap();
+    let search = project.catalog.claim_search("bench", "w", now_ms(), 60_000).await.unwrap().unwrap();
+    let hits: Vec<NewHit> = (1..)
+        .zip(urls)
+        .map(|(rank, url)| {
+            let url = normalize(url, None).unwrap();
+            NewHit {
+                rank,
+                url_sha256: url_key(&url),
+                host: registrable_domain(&url),
+                url: url.into(),
+                engine: "bench".into(),
+                page_url: None,
+                title: None,
+                license: None,
+                license_url: None,
+                creator: None,
+            }
+        })
+        .collect();
+    project.catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, None, now_ms()).await.unwrap();
+    let began = Instant::now();
+    let client = Client::new(settings.client().unwrap()).unwrap();
+    let request = FetchRequest { worker: "w".into(), patience_ms: 0, seed: 1 };
+    let place = FetchPlace { catalog: &project.catalog, store: &project.store };
+    let done = fetch(place, &client, (&request, &settings.fetch), || false, now_ms, (&Stop::default(), &Silent))
+        .await
+        .unwrap();
+    let seconds = began.elapsed().as_secs_f64();
+    assert_eq!(done.fetched, urls.len() as u64, "{done:?}");
+    seconds
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark asks where its yardstick is")]
+fn theirs(folder: &Path, urls: &[String]) {
+    let Ok(python) = std::env::var("AFFECTORY_YARDSTICK_PYTHON") else {
+        println!("img2dataset: SKIPPED, AFFECTORY_YARDSTICK_PYTHON names no Python that has it");
+        return;
+    };
+    let list = folder.join("urls.txt");
+    std::fs::write(&list, urls.join("\n")).unwrap();
+    for n_processes in ["1", "2"] {
+        let output = folder.join(format!("shards{n_processes}"));
+        let began = Instant::now();
+        let status = Command::new(&python)
+            .args(["-c", "import fire, img2dataset; fire.Fire(img2dataset.download)"])
+            .arg(format!("--url_list={}", list.display()))
+            .arg(format!("--output_folder={}", output.display()))
+            .arg(format!("--processes_count={n_processes}"))
+            .args(["--thread_count=64", "--output_format=webdataset", "--resize_mode=no"])
+            .args(["--disable_all_reencoding=True", "--compute_hash=sha256", "--number_sample_per_shard=1000"])
+            .env("NO_ALBUMENTATIONS_UPDATE", "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        let seconds = began.elapsed().as_secs_f64();
+        assert!(status.success(), "img2dataset failed");
+        let n_done = count_done(&output);
+        println!(
+            "img2dataset, {n_processes} processes x 64 threads: {seconds:.2} s, {n_done} images, {:.0} images/s",
+            n_done as f64 / seconds
+        );
+    }
+}
+
+/// Successes by its own count.
+fn count_done(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let stats = files.filter(|path| path.to_string_lossy().ends_with("_stats.json"));
+    stats
+        .filter_map(|path| {
+            serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).ok()?).ok()?["successes"].as_u64()
+        })
+        .sum()
+}
