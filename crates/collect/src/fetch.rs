@@ -47,7 +47,7 @@ const FIRST_BACKOFF_MS: u64 = 70_000;
 /// Longest wait before another attempt, whatever a server asks for.
 const MAX_BACKOFF_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Longest pause of a whole host after it said that we ask too much.
+/// Longest pause of a whole host, whether it said that we ask too much or its robots.txt has a crawl-delay.
 const MAX_HOST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a run of fetching needs to know.
@@ -185,6 +185,7 @@ struct Hand {
 struct Done {
     candidate: CandidateRow,
     result: Result<Got, Fault>,
+    crawl_delay: Option<Duration>,
     elapsed_ms: u64,
 }
 
@@ -206,6 +207,8 @@ struct HostState {
     queue: VecDeque<CandidateRow>,
     place: HostPlace,
     n_under_way: u32,
+    /// Between two starts: the settings' own, or the crawl-delay of its robots.txt once that is known.
+    pause: Duration,
     free_at: Instant,
     is_listed: bool,
     is_drained: bool,
@@ -239,6 +242,7 @@ impl Run<'_> {
                 queue: VecDeque::new(),
                 place,
                 n_under_way: 0,
+                pause: Duration::from_millis(self.settings.pause_ms),
                 free_at: Instant::now(),
                 is_listed: false,
                 is_drained: false,
@@ -307,7 +311,7 @@ impl Run<'_> {
                 && let Some(candidate) = host.queue.pop_front()
             {
                 host.n_under_way += 1;
-                host.free_at = now + Duration::from_millis(self.settings.pause_ms);
+                host.free_at = now + host.pause;
                 let hand = Arc::clone(&self.hand);
                 self.under_way.spawn(async move { hand.fetch(candidate).await });
             }
@@ -317,9 +321,15 @@ impl Run<'_> {
 
     /// Decides what follows from an ended fetch.
     fn end(&mut self, done: Done, now_ms: i64) -> Result<(), CollectError> {
-        let Done { candidate, result, elapsed_ms } = done;
+        let Done { candidate, result, crawl_delay, elapsed_ms } = done;
         if let Some(host) = self.hosts.get_mut(&candidate.host) {
             host.n_under_way -= 1;
+            if let Some(delay) = crawl_delay.map(|delay| delay.min(MAX_HOST_PAUSE))
+                && delay > host.pause
+            {
+                host.pause = delay;
+                host.free_at = host.free_at.max(Instant::now() + delay);
+            }
             if let Err(Fault::Fetch(failure @ (FetchFailure::RateLimited { .. } | FetchFailure::ServerStatus { .. }))) =
                 &result
                 && let Some(retry_after) = failure.retry_after()
@@ -445,17 +455,19 @@ impl HostState {
 impl Hand {
     async fn fetch(&self, candidate: CandidateRow) -> Done {
         let began = Instant::now();
-        let result = self.got(&candidate).await;
+        // It was normalised when it was found; a database is outside input all the same.
+        let (result, crawl_delay) = match normalize(&candidate.url, None) {
+            Ok(url) => (self.got(&candidate, &url).await, self.client.crawl_delay(&url)),
+            Err(refusal) => (Err(Fault::Fetch(refusal.into())), None),
+        };
         let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Done { candidate, result, elapsed_ms }
+        Done { candidate, result, crawl_delay, elapsed_ms }
     }
 
-    async fn got(&self, candidate: &CandidateRow) -> Result<Got, Fault> {
-        // It was normalised when it was found; a database is outside input all the same.
-        let url = normalize(&candidate.url, None).map_err(|refusal| Fault::Fetch(refusal.into()))?;
+    async fn got(&self, candidate: &CandidateRow, url: &url::Url) -> Result<Got, Fault> {
         let known = Validators { etag: candidate.etag.clone(), last_modified: candidate.last_modified.clone() };
         let has_validators = known != Validators::default();
-        let fetched = self.client.fetch(&url, has_validators.then_some(&known)).await.map_err(Fault::Fetch)?;
+        let fetched = self.client.fetch(url, has_validators.then_some(&known)).await.map_err(Fault::Fetch)?;
         let fetched = match fetched {
             Fetched::Image(fetched) => fetched,
             Fetched::NotModified { final_url } => return Ok(Got::Unchanged { final_url: final_url.into() }),

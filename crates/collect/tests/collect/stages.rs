@@ -53,11 +53,15 @@ impl Lab {
     }
 
     async fn fetch(&self) -> FetchSummary {
+        self.fetch_until(&Stop::default()).await
+    }
+
+    async fn fetch_until(&self, stop: &Stop) -> FetchSummary {
         let client = Client::new(self.settings.client().unwrap()).unwrap();
         let request = FetchRequest { worker: "w".into(), patience_ms: 0, seed: 1 };
         let place = FetchPlace { catalog: &self.project.catalog, store: &self.project.store };
         let request = (&request, &self.settings.fetch);
-        fetch(place, &client, request, || false, || self.now_ms(), (&Stop::default(), &Silent)).await.unwrap()
+        fetch(place, &client, request, || false, || self.now_ms(), (stop, &Silent)).await.unwrap()
     }
 
     /// (outcome, number), sorted.
@@ -157,6 +161,33 @@ async fn a_server_that_is_busy_is_asked_again_later_and_given_up_at_last() {
     let last = lab.fetch().await;
     assert_eq!((last.failed, last.next_due_ms), (4, None));
     assert_eq!(lab.outcomes().await, [("http-5xx".to_owned(), 4)]);
+}
+
+/// With a crawl-delay the second picture waits for much longer than this test does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crawl_delay_holds_the_rest_of_the_host_back() {
+    let images = Server::start(|request: &Request| match request.path.as_str() {
+        "/robots.txt" => Reply::body("User-agent: *\nCrawl-delay: 3600\n"),
+        _ => Reply::body(picture(7)),
+    })
+    .await;
+    let provider = Server::start(pexels(&images)).await;
+    let mut lab =
+        Lab::with(&format!("[[provider]]\nkind = \"pexels\"\nbase_url = \"{}\"\npause_ms = 0\n", provider.url("")))
+            .await;
+    lab.settings.fetch.per_host = 1;
+    lab.plan(1).await;
+    lab.search().await;
+    let stop = Stop::default();
+    let watch = async {
+        while lab.outcomes().await.iter().all(|(outcome, _)| outcome != "fetched") {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        stop.request();
+    };
+    let (summary, ()) = tokio::join!(lab.fetch_until(&stop), watch);
+    assert_eq!((summary.fetched, summary.stopped), (1, true));
+    assert_eq!(images.requests().iter().filter(|request| request.path.starts_with("/photo")).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
