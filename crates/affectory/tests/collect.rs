@@ -81,13 +81,16 @@ fn answer(path: &str, base: &str) -> (&'static str, Vec<u8>) {
 
 fn project(folder: &Path, name: &str, server: &str) -> PathBuf {
     let project = folder.join(name);
-    let init = Command::new(env!("CARGO_BIN_EXE_affectory")).arg("init").arg(&project).output().unwrap();
-    assert!(init.status.success());
     let settings = format!(
         "contact = \"lab@example.org\"\n[[provider]]\nkind = \"pexels\"\nbase_url = \"{server}\"\npause_ms = 0\n\
          daily_budget = 100000\n[fetch]\npause_ms = 0\nper_host = 4\nopen_networks = [\"127.0.0.1\"]\n"
     );
-    std::fs::write(project.join("collect.toml"), settings).unwrap();
+    // There before the project is: `init` leaves it alone.
+    std::fs::create_dir(&project).unwrap();
+    std::fs::write(project.join("collect.toml"), &settings).unwrap();
+    let init = Command::new(env!("CARGO_BIN_EXE_affectory")).arg("init").arg(&project).output().unwrap();
+    assert!(init.status.success());
+    assert_eq!(std::fs::read_to_string(project.join("collect.toml")).unwrap(), settings);
     let planned = json(&project, &["collect", "plan", "--limit", "2"]);
     assert_eq!((planned["total"].as_u64(), planned["new"].as_u64()), (Some(96), Some(96)));
     project

@@ -176,8 +176,7 @@ impl Turn<'_> {
         {
             let reply = self.api.ask(&request).await.map_err(|failure| unreachable_provider(&failure))?;
             let fresh = self.provider.read_token(&reply.answer((self.now_ms)()))?;
-            // A minute early: it must outlive the request.
-            *token = Some((fresh.secret, (self.now_ms)() + fresh.expires_in_ms - 60_000));
+            *token = Some((fresh.secret, (self.now_ms)() + fresh.expires_in_ms));
         }
         let slice = match search.slice.as_str() {
             "" => None,

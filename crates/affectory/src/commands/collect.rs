@@ -1,5 +1,6 @@
 //! `affectory collect`: plans queries, asks search engines, fetches what they point at, says how far that is.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use affectory_catalog::Project;
@@ -207,23 +208,22 @@ async fn status(context: &Context) -> anyhow::Result<()> {
 
 async fn retry(context: &Context, args: &CollectRetry) -> anyhow::Result<()> {
     let project = context.open().await?;
-    let known: Vec<String> =
+    // One class can stand under several states.
+    let known: BTreeSet<String> =
         project.catalog.count_outcomes().await?.into_iter().filter_map(|row| row.outcome).collect();
-    let mut chosen: Vec<String> = Vec::new();
+    let mut chosen: BTreeSet<&String> = BTreeSet::new();
     for wanted in &args.only {
         let fits = |outcome: &&String| {
             outcome.starts_with(wanted.as_str()) || outcome.strip_prefix("http-") == Some(wanted.as_str())
         };
         let fitting: Vec<&String> = known.iter().filter(fits).collect();
         if fitting.is_empty() {
-            let mut list = known.clone();
-            list.dedup();
+            let list: Vec<&str> = known.iter().map(String::as_str).collect();
             bail!("no address ended in `{}` (there are: {})", crate::failure::printable(wanted), list.join(", "));
         }
-        chosen.extend(fitting.into_iter().cloned());
+        chosen.extend(fitting);
     }
-    chosen.sort_unstable();
-    chosen.dedup();
+    let chosen: Vec<String> = chosen.into_iter().cloned().collect();
     let n_opened = project.catalog.retry_candidates(&chosen, now_ms()).await?;
     let text = format!(
         "{n_opened} addresses are on the list again ({}); next: affectory collect run --no-search",

@@ -97,7 +97,7 @@ pub struct Ask<'a> {
 pub struct Token {
     /// What goes into [`Ask::token`]; belongs into memory only.
     pub secret: Secret,
-    /// Milliseconds from now until it ends.
+    /// Milliseconds from now until another one is needed: a little before it ends, so that it outlives its last request.
     pub expires_in_ms: i64,
 }
 
