@@ -126,6 +126,12 @@ pub struct CollectRun {
     /// Only search
     #[arg(long)]
     pub no_fetch: bool,
+    /// Look for no faces: `affectory faces run` does so later
+    #[arg(long)]
+    pub no_faces: bool,
+    /// `mtcnn`, which is inside the program, or `yunet=FILE.onnx` [default: mtcnn]
+    #[arg(long, default_value = "mtcnn", hide_default_value = true, value_name = "DETECTOR")]
+    pub detector: Detector,
     /// Longest wait for something that is due later, seconds
     #[arg(long, default_value_t = 120)]
     pub patience: u32,

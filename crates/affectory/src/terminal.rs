@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use affectory_core::{Progress, Stop};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
 /// Logs go to stderr; `-v` shows more, `AFFECTORY_LOG` decides in detail.
@@ -26,6 +26,7 @@ pub fn start_logging(verbose: u8) {
 /// A bar on a terminal; elsewhere a line when a piece of work begins and every half minute after.
 #[derive(Clone, Default)]
 pub struct Bars {
+    screen: MultiProgress,
     current: Arc<Mutex<Option<Current>>>,
 }
 
@@ -40,6 +41,11 @@ struct Current {
 }
 
 impl Bars {
+    /// Another bar on the same screen, for a stage that runs at the same time.
+    pub fn beside(&self) -> Bars {
+        Bars { screen: self.screen.clone(), current: Arc::default() }
+    }
+
     fn with(&self, act: impl FnOnce(&mut Option<Current>)) {
         // A poisoned lock only means another thread panicked while drawing.
         act(&mut self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
@@ -49,7 +55,8 @@ impl Bars {
 impl Progress for Bars {
     fn begin(&self, what: &str, total: Option<u64>) {
         let is_terminal = std::io::stderr().is_terminal();
-        let bar = if is_terminal { ProgressBar::new(total.unwrap_or(0)) } else { ProgressBar::hidden() };
+        let bar =
+            if is_terminal { self.screen.add(ProgressBar::new(total.unwrap_or(0))) } else { ProgressBar::hidden() };
         let template = if total.is_some() {
             "{prefix:22} [{bar:32}] {pos}/{len}  {per_sec}  ETA {eta}  {msg}"
         } else {

@@ -3,8 +3,10 @@
 mod audit;
 mod candidates;
 mod counts;
+mod drops;
 mod import;
 mod labels;
+mod pace;
 mod release;
 mod scan;
 mod searches;

@@ -242,3 +242,16 @@ pub struct QuotaRow {
     /// Requests.
     pub requests: u64,
 }
+
+/// What was fetched in one minute, by all workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct PaceRow {
+    /// Its beginning, ms UTC.
+    pub start_ms: i64,
+    /// Candidates that were over in it, with an image or without.
+    pub ended: u64,
+    /// Of these, with an image.
+    pub images: u64,
+    /// Bytes of those images.
+    pub size_bytes: u64,
+}

@@ -70,6 +70,9 @@ pub enum CatalogError {
         #[source]
         source: object_store::Error,
     },
+    /// What was stored could not be brought onto the disk.
+    #[error("the image store could not be flushed to the disk")]
+    Flush(#[source] std::io::Error),
     /// A file of the project could not be read or written.
     #[error("cannot {action} {path}")]
     File {

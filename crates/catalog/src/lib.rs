@@ -16,7 +16,7 @@ mod store;
 
 pub use catalog::Catalog;
 pub use collection::{
-    CandidateRow, FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, OutcomeCount, PageOutcome,
+    CandidateRow, FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, OutcomeCount, PaceRow, PageOutcome,
     QuotaRow, RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow, YieldCount,
 };
 pub use error::CatalogError;
@@ -24,6 +24,6 @@ pub use project::{Project, ProjectConfig};
 pub use records::{
     Annotation, AnnotatorKind, ConsensusRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan, GivenFaceUpdate,
     ImageRow, ImportItem, ImportOutcome, LabelledFace, NewAnnotation, NewFace, NewImage, NewRelease, NewSighting,
-    ProjectCounts, ReleaseItemRow, ReleaseRow, ScanOutcome, ScanStatus, Sighting,
+    ProjectCounts, ReleaseItemRow, ReleaseRow, ScanOutcome, ScanStatus, Sighting, Unusable,
 };
 pub use store::ImageStore;

@@ -100,6 +100,8 @@ pub struct ImportOutcome {
     pub faces: u64,
     /// New rows of `annotation`.
     pub annotations: u64,
+    /// Images whose bytes had been dropped from the store and that are wanted now: their bytes must be put there again.
+    pub restored: u64,
 }
 
 /// A row of `image`.
@@ -174,6 +176,28 @@ pub enum ScanStatus {
     Unreadable,
 }
 
+/// Why no face in an image is of use to whoever collects faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unusable {
+    /// There is none.
+    NoFace,
+    /// All are too small.
+    SmallFaces,
+    /// The bytes could not be read or decoded.
+    Unreadable,
+}
+
+impl Unusable {
+    /// The name in the catalogue.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Unusable::NoFace => "no-face",
+            Unusable::SmallFaces => "small-faces",
+            Unusable::Unreadable => "unreadable",
+        }
+    }
+}
+
 /// The result for one image; it replaces the lease that was taken on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScanOutcome {
@@ -183,6 +207,8 @@ pub struct ScanOutcome {
     pub status: ScanStatus,
     /// Reason, for [`ScanStatus::Unreadable`].
     pub error: Option<String>,
+    /// Why no face in it is of use, where somebody asked for that.
+    pub unusable: Option<Unusable>,
     /// What the decoded pixels look like, unless unreadable: kept for an image that was fetched and not decoded.
     pub phash: Option<PerceptualHash>,
     /// New faces, in images where no face was given.

@@ -18,6 +18,7 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/0001_the_way.postgres.sql"),
     },
     Migration { portable: include_str!("../migrations/0002_collect.sql"), sqlite: "", postgres: "" },
+    Migration { portable: include_str!("../migrations/0003_faces_behind.sql"), sqlite: "", postgres: "" },
 ];
 
 /// Brings the database to the newest schema, in one transaction: a kill leaves the old one, and of two processes that

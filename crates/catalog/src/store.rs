@@ -7,26 +7,42 @@ use affectory_core::Sha256Hex;
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
 use sha2::{Digest as _, Sha256};
 
 use crate::CatalogError;
 
-/// The content-addressed store: `objects/ab/cd/abcd...` through `object_store`. Cheap to clone.
+/// The content-addressed store: `objects/ab/abcd...` through `object_store`. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ImageStore {
     objects: Arc<dyn ObjectStore>,
+    /// The local folder, open: what was written below it is flushed through it.
+    #[cfg(target_os = "linux")]
+    folder: Arc<std::fs::File>,
 }
 
 impl ImageStore {
     /// The store in a folder that exists.
     ///
     /// # Errors
-    /// [`CatalogError::Store`] if there is no such folder.
+    /// [`CatalogError::Store`] or [`CatalogError::File`] if there is no such folder.
     pub fn local(folder: &Path) -> Result<ImageStore, CatalogError> {
         let objects = LocalFileSystem::new_with_prefix(folder)
             .map_err(|source| CatalogError::Store { key: folder.display().to_string(), source })?;
-        Ok(ImageStore { objects: Arc::new(objects) })
+        #[cfg(target_os = "linux")]
+        let folder = {
+            let path = folder.to_owned();
+            Arc::new(std::fs::File::open(folder).map_err(|source| CatalogError::File {
+                action: "open",
+                path,
+                source,
+            })?)
+        };
+        Ok(ImageStore {
+            objects: Arc::new(objects),
+            #[cfg(target_os = "linux")]
+            folder,
+        })
     }
 
     /// Stores bytes and says their name. Storing the same bytes again changes nothing.
@@ -35,12 +51,54 @@ impl ImageStore {
     /// [`CatalogError::Store`] (a full disk, a read-only folder); nothing half-written is ever visible.
     pub async fn put(&self, bytes: Bytes) -> Result<Sha256Hex, CatalogError> {
         let sha256 = name_of(&bytes);
-        // An object of another length was cut short by a crash of the machine: it is written again.
-        if self.size_bytes(&sha256).await? != Some(bytes.len() as u64) {
-            // The local store writes beside the place and renames, so that no reader meets a half object.
-            self.objects.put(&key(&sha256), bytes.into()).await.map_err(failed(&sha256))?;
+        let n_bytes = bytes.len() as u64;
+        let (place, payload) = (key(&sha256), object_store::PutPayload::from(bytes));
+        // The local store writes beside the place and links, so that no reader meets a half object.
+        match self.objects.put_opts(&place, payload.clone(), PutMode::Create.into()).await {
+            Ok(_) => Ok(sha256),
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                // An object of another length was cut short by a crash of the machine: it is written again.
+                let known = self.objects.head(&place).await.map_err(failed(&sha256))?;
+                if known.size != n_bytes {
+                    self.objects.put(&place, payload).await.map_err(failed(&sha256))?;
+                }
+                Ok(sha256)
+            }
+            Err(source) => Err(failed(&sha256)(source)),
         }
-        Ok(sha256)
+    }
+
+    /// Returns once everything put before is on the disk: a row that names it may be written then, and outlives a power
+    /// cut. One call for many objects, because a flush of each would cost more than the rest of the work.
+    ///
+    /// # Errors
+    /// [`CatalogError::Flush`].
+    pub async fn flush(&self) -> Result<(), CatalogError> {
+        #[cfg(target_os = "linux")]
+        {
+            let folder = Arc::clone(&self.folder);
+            tokio::task::spawn_blocking(move || rustix::fs::syncfs(&*folder))
+                .await
+                .map_err(|error| CatalogError::Flush(error.into()))?
+                .map_err(|error| CatalogError::Flush(error.into()))?;
+        }
+        #[cfg(all(unix, not(target_os = "linux")))]
+        rustix::fs::sync();
+        Ok(())
+    }
+
+    /// Takes an object out of the store; one that is not there is no failure.
+    ///
+    /// # Errors
+    /// [`CatalogError::Store`].
+    pub async fn delete(&self, sha256: &Sha256Hex) -> Result<(), CatalogError> {
+        for place in [key(sha256), old_key(sha256)] {
+            match self.objects.delete(&place).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(source) => return Err(failed(sha256)(source)),
+            }
+        }
+        Ok(())
     }
 
     /// Reads an object and checks that its bytes still have its name.
@@ -48,7 +106,11 @@ impl ImageStore {
     /// # Errors
     /// [`CatalogError::NoObject`], [`CatalogError::DamagedObject`] or [`CatalogError::Store`].
     pub async fn read(&self, sha256: &Sha256Hex) -> Result<Bytes, CatalogError> {
-        let bytes = match self.objects.get(&key(sha256)).await {
+        let object = match self.objects.get(&key(sha256)).await {
+            Err(object_store::Error::NotFound { .. }) => self.objects.get(&old_key(sha256)).await,
+            other => other,
+        };
+        let bytes = match object {
             Ok(object) => object.bytes().await.map_err(failed(sha256))?,
             Err(object_store::Error::NotFound { .. }) => return Err(CatalogError::NoObject(sha256.to_string())),
             Err(source) => return Err(failed(sha256)(source)),
@@ -61,15 +123,14 @@ impl ImageStore {
     /// # Errors
     /// [`CatalogError::Store`].
     pub async fn contains(&self, sha256: &Sha256Hex) -> Result<bool, CatalogError> {
-        Ok(self.size_bytes(sha256).await?.is_some())
-    }
-
-    async fn size_bytes(&self, sha256: &Sha256Hex) -> Result<Option<u64>, CatalogError> {
-        match self.objects.head(&key(sha256)).await {
-            Ok(object) => Ok(Some(object.size)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(source) => Err(failed(sha256)(source)),
+        for place in [key(sha256), old_key(sha256)] {
+            match self.objects.head(&place).await {
+                Ok(_) => return Ok(true),
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(source) => return Err(failed(sha256)(source)),
+            }
         }
+        Ok(false)
     }
 }
 
@@ -77,8 +138,14 @@ fn name_of(bytes: &[u8]) -> Sha256Hex {
     Sha256Hex::from_digest(&Sha256::digest(bytes).into())
 }
 
-/// Two levels of 256 folders keep every folder small.
+/// One level of 256 folders: 4,000 objects each at a million, and no folder to be made for nearly every new object.
 fn key(sha256: &Sha256Hex) -> Key {
+    let name = sha256.as_str();
+    Key::from(format!("{}/{name}", &name[..2]))
+}
+
+/// Where objects lay before there was [`key`]: those of older projects are found there.
+fn old_key(sha256: &Sha256Hex) -> Key {
     let name = sha256.as_str();
     Key::from(format!("{}/{}/{name}", &name[..2], &name[2..4]))
 }

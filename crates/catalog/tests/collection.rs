@@ -5,10 +5,11 @@
 mod engines;
 
 use affectory_catalog::{
-    Catalog, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImportItem, NewFace, NewHit, NewImage, NewQuery,
-    NewSighting, PageOutcome, ScanOutcome, ScanStatus, SearchFailure, SearchNext, SearchRow,
+    Catalog, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImageStore, ImportItem, NewFace, NewHit, NewImage,
+    NewQuery, NewSighting, PaceRow, PageOutcome, ScanOutcome, ScanStatus, SearchFailure, SearchNext, SearchRow,
+    Unusable,
 };
-use affectory_core::{BoundingBox, CandidateId, Expression, FaceId, PerceptualHash};
+use affectory_core::{BoundingBox, CandidateId, Expression, FaceId, ImageId, PerceptualHash, Sha256Hex};
 use engines::{Engine, databases, engines, hash, run_sql};
 
 fn query(n: u64) -> NewQuery {
@@ -231,6 +232,7 @@ async fn every_address_has_one_outcome_and_an_image_keeps_every_hit() {
             image_id: images[0].id,
             status: ScanStatus::Found,
             error: None,
+            unusable: None,
             phash: Some(PerceptualHash(u64::MAX - 5)),
             faces: vec![face],
             updates: vec![],
@@ -275,6 +277,134 @@ async fn an_import_tells_what_a_fetched_image_looks_like() {
         let face = &catalog.list_labelled_faces(FaceId(0), 9).await.unwrap()[0];
         assert_eq!(face.image.image.phash, PerceptualHash(12345));
         assert_eq!(face.sightings.len(), 2);
+    }
+}
+
+fn looked_at(image_id: ImageId, unusable: Option<Unusable>) -> ScanOutcome {
+    ScanOutcome {
+        image_id,
+        status: ScanStatus::NoFace,
+        error: None,
+        unusable,
+        phash: Some(PerceptualHash(1)),
+        faces: Vec::new(),
+        updates: Vec::new(),
+    }
+}
+
+/// Three pictures in the store and the catalogue, fetched from three addresses.
+async fn with_fetched(catalog: &Catalog, store: &ImageStore) -> Vec<Sha256Hex> {
+    with_candidates(catalog).await;
+    let mut candidates = Vec::new();
+    for host in ["h0.example", "h1.example"] {
+        candidates.extend(catalog.list_due_candidates(&[place(host)], 9, 30).await.unwrap());
+    }
+    let mut hashes = Vec::new();
+    let mut records = Vec::new();
+    for (n, candidate) in candidates.iter().enumerate().take(3) {
+        let sha256 = store.put(format!("picture {n}").into()).await.unwrap();
+        let image = FetchedImage { sha256: sha256.clone(), width: 4, height: 5, format: "jpeg".into(), size_bytes: 9 };
+        records.push(ended(candidate.id, FetchEnd::Image(image), "fetched"));
+        hashes.push(sha256);
+    }
+    assert_eq!(records.len(), 3);
+    catalog.record_fetches(&records, 60_000).await.unwrap();
+    hashes
+}
+
+/// Only what collecting alone brought may leave the store; whoever brings it again gets it back; the pace is kept.
+#[tokio::test]
+async fn an_unusable_image_leaves_the_store_and_an_import_brings_it_back() {
+    for (url, _folder) in databases("drops").await {
+        let catalog = Catalog::connect(&url).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = ImageStore::local(folder.path()).unwrap();
+        let hashes = with_fetched(&catalog, &store).await;
+        let pace = PaceRow { start_ms: 60_000, ended: 3, images: 3, size_bytes: 27 };
+        assert_eq!(catalog.list_pace(0).await.unwrap(), [pace]);
+
+        let images = catalog.claim_images("d", "w", 9, 70_000, 10).await.unwrap();
+        let id = |n: usize| images.iter().find(|image| image.image.sha256 == hashes[n]).unwrap().id;
+        let imported = |n: usize, path: &str| ImportItem {
+            image: NewImage {
+                sha256: hashes[n].clone(),
+                phash: PerceptualHash(1),
+                width: 4,
+                height: 5,
+                format: "jpeg".into(),
+                size_bytes: 9,
+            },
+            sighting: NewSighting {
+                source: "lab".into(),
+                path: path.into(),
+                page_url: None,
+                license: None,
+                given_split: None,
+            },
+            faces: Vec::new(),
+        };
+        catalog.record_import(&[imported(1, "theirs")], 71_000).await.unwrap();
+        let seen = [
+            looked_at(id(0), Some(Unusable::NoFace)),
+            looked_at(id(1), Some(Unusable::NoFace)),
+            looked_at(id(2), None),
+        ];
+        catalog.record_scans("d", &seen, 72_000).await.unwrap();
+        assert_eq!(catalog.drop_unusable(&store, 9, 73_000).await.unwrap(), 1);
+        assert_eq!(catalog.drop_unusable(&store, 9, 73_000).await.unwrap(), 0);
+        let kept = [false, true, true];
+        for (sha256, is_kept) in hashes.iter().zip(kept) {
+            assert_eq!(store.contains(sha256).await.unwrap(), is_kept);
+        }
+        // Another detector is not sent to look at what is not there; the first one's count stays right.
+        assert_eq!(catalog.claim_images("other", "w", 9, 74_000, 10).await.unwrap().len(), 2);
+        assert_eq!(catalog.face_scan("other").await.unwrap().pending, 0);
+        assert_eq!(catalog.face_scan("d").await.unwrap().pending, 0);
+
+        let outcome = catalog.record_import(&[imported(0, "ours")], 75_000).await.unwrap();
+        assert_eq!(outcome.restored, 1, "the importer is told to store the bytes again");
+        store.put("picture 0".into()).await.unwrap();
+        assert_eq!(catalog.drop_unusable(&store, 9, 76_000).await.unwrap(), 0, "it is an import's now");
+        assert!(store.contains(&hashes[0]).await.unwrap());
+    }
+}
+
+/// A project of the second version with data in it opens with this one, and nothing of it is lost.
+#[tokio::test]
+async fn a_catalogue_of_version_2_is_brought_forward_with_its_data() {
+    const PORTABLE: [&str; 2] =
+        [include_str!("../migrations/0001_the_way.sql"), include_str!("../migrations/0002_collect.sql")];
+    let tails = [
+        include_str!("../migrations/0001_the_way.sqlite.sql"),
+        include_str!("../migrations/0001_the_way.postgres.sql"),
+    ];
+    let identities = ["integer primary key", "bigint generated always as identity primary key"];
+    for (((url, _folder), tail), identity) in databases("from_2").await.into_iter().zip(tails).zip(identities) {
+        run_sql(&url, &PORTABLE[0].replace("{identity}", identity)).await;
+        run_sql(&url, tail).await;
+        run_sql(&url, &PORTABLE[1].replace("{identity}", identity)).await;
+        let (sha, key) = (hash(5), "7".repeat(64));
+        run_sql(
+            &url,
+            &format!(
+                "create table schema_version (version bigint primary key);
+                 insert into schema_version (version) values (1), (2);
+                 insert into image (sha256, phash, phash_known, width, height, format, size_bytes, first_seen_ms)
+                     values ('{sha}', 0, 0, 4, 5, 'png', 6, 7);
+                 insert into host (name) values ('x.org');
+                 insert into candidate (url, url_sha256, host, state, outcome, attempts, image_id, found_ms, ended_ms)
+                     values ('https://x.org/1', '{key}', 'x.org', 'fetched', 'fetched', 1, 1, 2, 3);"
+            ),
+        )
+        .await;
+        let catalog = Catalog::connect(&url).await.unwrap();
+        assert_eq!(catalog.count_outcomes().await.unwrap()[0].state, "fetched");
+        let images = catalog.claim_images("d", "w", 9, 10, 10).await.unwrap();
+        assert_eq!(images[0].image.sha256, sha);
+        catalog.record_scans("d", &[looked_at(images[0].id, Some(Unusable::Unreadable))], 11).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = ImageStore::local(folder.path()).unwrap();
+        assert_eq!(catalog.drop_unusable(&store, 9, 12).await.unwrap(), 1, "an object that is gone is no failure");
     }
 }
 

@@ -54,7 +54,7 @@ async fn an_import_repeated_adds_nothing_and_hostile_names_come_back_as_they_wer
     for Engine { catalog, .. } in engines("repeated").await {
         let items: Vec<_> = (0..50).map(item).collect();
         let first = catalog.record_import(&items, 1).await.unwrap();
-        assert_eq!(first, ImportOutcome { images: 50, sightings: 50, faces: 50, annotations: 100 });
+        assert_eq!(first, ImportOutcome { images: 50, sightings: 50, faces: 50, annotations: 100, restored: 0 });
         assert_eq!(catalog.record_import(&items, 2).await.unwrap(), ImportOutcome::default());
         let counts = catalog.project_counts().await.unwrap();
         assert_eq!((counts.images, counts.faces, counts.annotators, counts.annotations), (50, 50, 2, 100));
@@ -119,6 +119,7 @@ async fn two_processes_never_hold_the_same_image_and_a_dead_ones_lease_ends() {
                 image_id: image.id,
                 status: ScanStatus::Found,
                 error: None,
+                unusable: None,
                 phash: None,
                 faces: vec![found(1.0), found(2.0)],
                 updates: vec![],
@@ -213,7 +214,7 @@ async fn a_catalogue_from_a_newer_program_is_refused_and_left_as_it_is() {
         catalog.close().await;
         run_sql(&url, "insert into schema_version (version) values (99)").await;
         let refused = Catalog::connect(&url).await;
-        assert!(matches!(refused, Err(CatalogError::NewerSchema { found: 99, known: 2 })), "{refused:?}");
+        assert!(matches!(refused, Err(CatalogError::NewerSchema { found: 99, known: 3 })), "{refused:?}");
     }
 }
 

@@ -10,9 +10,11 @@ use crate::ClientSettings;
 use crate::provider::{License, SafeSearch};
 
 mod entry;
+mod faces;
 mod fetch;
 
 pub use entry::{BaseUrl, KeyVariable, ProviderName, ProviderSettings};
+pub use faces::FacesSettings;
 pub use fetch::{FetchSettings, Host};
 
 /// The settings of collecting.
@@ -28,6 +30,8 @@ pub struct CollectSettings {
     pub providers: Vec<ProviderSettings>,
     /// How to fetch.
     pub fetch: FetchSettings,
+    /// What is looked for in the pictures.
+    pub faces: FacesSettings,
 }
 
 /// What is wrong with the settings, and what to do.
@@ -121,6 +125,7 @@ struct Document {
     #[serde(rename = "provider")]
     providers: Vec<Spanned<ProviderSettings>>,
     fetch: Option<Spanned<FetchSettings>>,
+    faces: Option<Spanned<FacesSettings>>,
 }
 
 impl CollectSettings {
@@ -167,6 +172,11 @@ impl CollectSettings {
             let at = fetch.span().start;
             settings.fetch = fetch.into_inner();
             settings.fetch.check().map_err(|reason| invalid(at, reason))?;
+        }
+        if let Some(faces) = document.faces {
+            let at = faces.span().start;
+            settings.faces = faces.into_inner();
+            settings.faces.check().map_err(|reason| invalid(at, reason))?;
         }
         Ok(settings)
     }
@@ -219,6 +229,7 @@ mod tests {
         let plain = parse(template()).unwrap();
         assert!(plain.providers.is_empty() && plain.contact.is_none());
         assert_eq!(plain.fetch, FetchSettings::default(), "what the template writes out are the defaults");
+        assert_eq!(plain.faces, FacesSettings::default());
         // A line of settings begins with `#` alone, an explanation with `# `.
         let on: Vec<&str> = template()
             .lines()
@@ -262,6 +273,7 @@ mod tests {
             "[[provider]]\nkind = \"google\"",
             "[fetch]\nconcurrency = 0",
             "[fetch]\nopen_networks = [\"127.0.0.1/40\"]",
+            "[faces]\nusable_px = 20",
         ]
         .map(refusal)
         .into();
@@ -269,14 +281,15 @@ mod tests {
         assert_eq!(
             shown,
             "collect.toml:1: contact is a mail address or the address of a web page, such as \"you@example.org\"\n\
-             collect.toml:1: unknown field `kontact`, expected one of `contact`, `safe_search`, `licenses`, `provider`, `fetch`\n\
+             collect.toml:1: unknown field `kontact`, expected one of `contact`, `safe_search`, `licenses`, `provider`, `fetch`, `faces`\n\
              collect.toml:1: searxng needs base_url: the address of your instance\n\
              collect.toml:4: there are two providers `flickr`: give this one a name\n\
              collect.toml:1: serpapi asks one engine a [[provider]]: google_images, bing_images or yahoo_images\n\
              collect.toml:2: brave cannot leave out other licences: write licenses = [] here to take what it finds\n\
              collect.toml:1: google needs engine_id: the id (cx) of your search engine\n\
              collect.toml:1: concurrency = 0 is outside 1 to 4096\n\
-             collect.toml:2: `127.0.0.1/40` is not a network such as 127.0.0.0/8"
+             collect.toml:2: `127.0.0.1/40` is not a network such as 127.0.0.0/8\n\
+             collect.toml:1: usable_px = 20 is below min_px = 30"
         );
     }
 

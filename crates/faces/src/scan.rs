@@ -1,9 +1,11 @@
 //! Which of a project's images still wait for a detector, and what did it see in them? Batch by batch, kill at any time.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use affectory_catalog::{
     Catalog, CatalogError, DetectedFace, FaceRow, GivenFaceUpdate, ImageRow, ImageStore, ScanOutcome, ScanStatus,
+    Unusable,
 };
 use affectory_core::{BoundingBox, FaceId, ImageId, Progress, Stop};
 use affectory_imaging::{Limits, decode, encode_jpeg, perceptual_hash, sha256};
@@ -22,6 +24,12 @@ const IN_FLIGHT: usize = 16;
 /// A worker that says nothing for this long is taken for dead, and its images are handed out again.
 const LEASE_MS: i64 = 10 * 60 * 1000;
 
+/// Images dropped at a time: imports wait for it.
+const DROPS: u32 = 256;
+
+/// How long to wait for images that are still to come.
+const FEED_PAUSE: Duration = Duration::from_millis(250);
+
 /// JPEG quality of aligned crops.
 const CROP_QUALITY: u8 = 95;
 
@@ -34,10 +42,15 @@ pub struct ScanRequest {
     pub limits: Limits,
     /// Whether aligned crops are kept in the store.
     pub keep_crops: bool,
+    /// Size in pixels from which on a face is of use; images without such a face are recorded as unusable, and smaller
+    /// faces get no crop. `None`: any face is, and nothing is recorded.
+    pub usable_px: Option<f32>,
+    /// Whether the bytes of unusable images that only collecting brought are taken out of the store.
+    pub drop_unusable: bool,
 }
 
 /// What a run did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct ScanSummary {
     /// Images looked at.
     pub images: u64,
@@ -45,8 +58,12 @@ pub struct ScanSummary {
     pub no_face: u64,
     /// Of these, unreadable.
     pub unreadable: u64,
+    /// Of these, readable with faces that are all too small to be of use.
+    pub small_faces: u64,
     /// New faces.
     pub faces: u64,
+    /// Images taken out of the store.
+    pub dropped: u64,
     /// Faces that came with the data and were seen.
     pub given_seen: u64,
     /// Faces that came with the data and where the detector saw nothing.
@@ -68,7 +85,8 @@ type Fetched = (ImageRow, Result<Bytes, String>);
 /// What was seen in an image, and the crops to store before it is recorded.
 type Seen = (ScanOutcome, Vec<Bytes>);
 
-/// Looks for faces in every image that this detector has not looked at. Several processes may do so at once; run again
+/// Looks for faces in every image that this detector has not looked at, until there is none and `is_fed` says that no
+/// more will come. Several processes may do so at once; run again
 /// after a kill, it goes on where the last batch was recorded.
 ///
 /// `now_ms` is asked for the time of each batch.
@@ -79,27 +97,46 @@ pub async fn scan(
     (catalog, store): (&Catalog, &ImageStore),
     finder: &FaceFinder,
     request: &ScanRequest,
+    is_fed: impl Fn() -> bool,
     now_ms: impl Fn() -> i64,
-    stop: &Stop,
-    progress: &dyn Progress,
+    (stop, progress): (&Stop, &dyn Progress),
 ) -> Result<ScanSummary, FacesError> {
     let place = Place { catalog, store };
     let mut summary = ScanSummary::default();
-    progress.begin("faces", Some(catalog.face_scan(finder.name()).await?.pending));
+    let pending = catalog.face_scan(finder.name()).await?.pending;
+    progress.begin("faces", (!is_fed()).then_some(pending));
     loop {
+        // At the start, too: what an earlier run found unusable and had no time, or no order, to drop.
+        if request.drop_unusable {
+            summary.dropped += catalog.drop_unusable(store, DROPS, now_ms()).await?;
+        }
         if stop.is_requested() {
             summary.stopped = true;
             break;
         }
+        // Asked first: what arrives between the two questions is met in another round.
+        let is_more_to_come = is_fed();
         let images = catalog.claim_images(finder.name(), &request.worker, BATCH, now_ms(), LEASE_MS).await?;
         if images.is_empty() {
-            break;
+            if !is_more_to_come {
+                break;
+            }
+            progress.note("waiting for images");
+            tokio::time::sleep(FEED_PAUSE).await;
+            continue;
         }
         let n_images = images.len() as u64;
+        progress.note("");
         let outcomes = look_at(place, finder, request, images).await?;
         catalog.record_scans(finder.name(), &outcomes, now_ms()).await?;
         outcomes.iter().for_each(|outcome| summary.add(outcome));
         progress.advance(n_images);
+    }
+    while request.drop_unusable && !summary.stopped {
+        match catalog.drop_unusable(store, DROPS, now_ms()).await? {
+            0 => break,
+            n_dropped => summary.dropped += n_dropped,
+        }
     }
     progress.end();
     Ok(summary)
@@ -112,6 +149,7 @@ impl ScanSummary {
         self.images += 1;
         self.no_face += u64::from(outcome.status == ScanStatus::NoFace);
         self.unreadable += u64::from(outcome.status == ScanStatus::Unreadable);
+        self.small_faces += u64::from(outcome.unusable == Some(Unusable::SmallFaces));
         self.faces += outcome.faces.len() as u64;
         self.given_seen += seen;
         self.given_missed += given - seen;
@@ -171,6 +209,7 @@ fn see(
         image_id,
         status: ScanStatus::NoFace,
         error: None,
+        unusable: None,
         phash: None,
         faces: Vec::new(),
         updates: Vec::new(),
@@ -182,7 +221,8 @@ fn see(
     let picture = match decoded {
         Ok(decoded) => decoded.image,
         Err(reason) => {
-            let outcome = ScanOutcome { status: ScanStatus::Unreadable, error: Some(reason), ..outcome };
+            let unusable = request.usable_px.map(|_| Unusable::Unreadable);
+            let outcome = ScanOutcome { status: ScanStatus::Unreadable, error: Some(reason), unusable, ..outcome };
             return Ok((outcome, Vec::new()));
         }
     };
@@ -191,9 +231,14 @@ fn see(
     if !faces.is_empty() {
         outcome.status = ScanStatus::Found;
     }
+    let is_usable = |face: &FoundFace| request.usable_px.is_none_or(|least| face.quality.size_px >= least);
+    if given.is_empty() && !faces.iter().any(is_usable) {
+        outcome.unusable =
+            request.usable_px.map(|_| if faces.is_empty() { Unusable::NoFace } else { Unusable::SmallFaces });
+    }
     let mut crops = Vec::new();
     let mut detected = |face: &FoundFace| -> Result<DetectedFace, FacesError> {
-        let crop = if request.keep_crops { face.aligned(&picture) } else { None };
+        let crop = if request.keep_crops && is_usable(face) { face.aligned(&picture) } else { None };
         let crop_sha256 = match crop {
             Some(crop) => {
                 let bytes = Bytes::from(encode_jpeg(&crop, CROP_QUALITY)?);

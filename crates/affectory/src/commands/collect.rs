@@ -1,6 +1,7 @@
 //! `affectory collect`: plans queries, asks search engines, fetches what they point at, says how far that is.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use affectory_catalog::Project;
@@ -9,9 +10,11 @@ use affectory_collect::{
     SearchRequest, SearchSummary, build_providers, fetch, plan_table, record_plan, search,
 };
 use affectory_core::Expression;
+use affectory_faces::{ScanRequest, ScanSummary, scan};
+use affectory_imaging::Limits;
 use anyhow::{Context as _, bail};
 
-use super::{Context, shown};
+use super::{Context, faces, shown};
 use crate::cli::{CollectCommand, CollectPlan, CollectRetry, CollectRun};
 use crate::environment::{now_ms, variable, worker_id, worker_is_alive};
 
@@ -89,16 +92,30 @@ async fn collect(context: &Context, args: &CollectRun) -> anyhow::Result<()> {
             shown(&project.root.join(SETTINGS_FILE))
         );
     }
+    let finder = if args.no_faces { None } else { Some(faces::finder(&args.detector, settings.faces.min_px)?) };
     free_the_dead(&project).await?;
+    if let Some(finder) = &finder {
+        faces::free_the_dead(&project, finder.name()).await?;
+    }
     let patience_ms = i64::from(args.patience) * 1000;
     let search_request = SearchRequest { worker: worker_id(), patience_ms };
     let fetch_request = FetchRequest { worker: worker_id(), patience_ms, seed: now_ms().cast_unsigned() };
     let api = ApiClient::new(&client_settings)?;
     let client = Client::new(client_settings)?;
+    let scan_request = ScanRequest {
+        worker: worker_id(),
+        limits: Limits::default(),
+        keep_crops: true,
+        usable_px: Some(settings.faces.usable_px as f32),
+        drop_unusable: settings.faces.drop_unusable,
+    };
+    // Each stage ends when the one before it has ended and nothing is left; they meet in the catalogue alone.
     let is_searching = AtomicBool::new(!providers.is_empty());
+    let is_fetching = Arc::new(AtomicBool::new(!args.no_fetch));
     let searching = async {
         let request = (&search_request, &settings.fetch);
-        let outcome = search(&project.catalog, &providers, &api, request, now_ms, (&context.stop, &context.bars)).await;
+        let bars = context.bars.beside();
+        let outcome = search(&project.catalog, &providers, &api, request, now_ms, (&context.stop, &bars)).await;
         is_searching.store(false, Ordering::Release);
         outcome
     };
@@ -108,13 +125,32 @@ async fn collect(context: &Context, args: &CollectRun) -> anyhow::Result<()> {
         }
         let place = FetchPlace { catalog: &project.catalog, store: &project.store };
         let is_fed = || is_searching.load(Ordering::Acquire);
-        fetch(place, &client, (&fetch_request, &settings.fetch), is_fed, now_ms, (&context.stop, &context.bars)).await
+        let bars = context.bars.beside();
+        let request = (&fetch_request, &settings.fetch);
+        let outcome = fetch(place, &client, request, is_fed, now_ms, (&context.stop, &bars)).await;
+        is_fetching.store(false, Ordering::Release);
+        outcome
     };
-    // Both to their end: a failed search does not leave fetches unrecorded.
+    // A task of its own: detection keeps its thread busy, and fetching has to go on meanwhile.
+    let looking = finder.map(|finder| {
+        let (project, stop, bars) = (project.clone(), context.stop.clone(), context.bars.beside());
+        let is_fetching = Arc::clone(&is_fetching);
+        tokio::spawn(async move {
+            let is_fed = || is_fetching.load(Ordering::Acquire);
+            scan((&project.catalog, &project.store), &finder, &scan_request, is_fed, now_ms, (&stop, &bars)).await
+        })
+    });
+    // All to their end: a failed search does not leave fetches unrecorded.
     let (searches, fetched) = tokio::join!(searching, fetching);
+    let faces = match looking {
+        Some(task) => Some(task.await?),
+        None => None,
+    };
     let (searches, fetched) =
         (searches.context("failed to search")?, fetched.context("failed to fetch what was found")?);
-    context.print(&describe(&searches, &fetched), &serde_json::json!({ "searches": searches, "fetched": fetched }))?;
+    let faces = faces.transpose().context("failed to look for faces")?;
+    let text = describe(&searches, &fetched, faces.as_ref());
+    context.print(&text, &serde_json::json!({ "searches": searches, "fetched": fetched, "faces": faces }))?;
     if context.stop.is_requested() {
         bail!("stopped before the end: the same command goes on from here");
     }
@@ -133,7 +169,7 @@ async fn free_the_dead(project: &Project) -> anyhow::Result<()> {
 }
 
 /// What a run did, for people.
-fn describe(searches: &[SearchSummary], fetched: &FetchSummary) -> String {
+fn describe(searches: &[SearchSummary], fetched: &FetchSummary, faces: Option<&ScanSummary>) -> String {
     let mut text = String::new();
     for s in searches {
         text += &format!("{}: {} pages, {} hits, {} new addresses", s.provider, s.pages, s.hits, s.candidates);
@@ -156,7 +192,10 @@ fn describe(searches: &[SearchSummary], fetched: &FetchSummary) -> String {
         let minutes = (due_ms - now_ms()).max(0) / 60_000 + 1;
         text += &format!("\nsome are to be tried again: the next in {minutes} minutes, by affectory collect run");
     }
-    text + "\nnext: affectory collect status, affectory faces run"
+    if let Some(faces) = faces {
+        text += &format!("\n{}", faces::describe(faces));
+    }
+    text + "\nnext: affectory collect status, affectory collect report"
 }
 
 async fn status(context: &Context) -> anyhow::Result<()> {

@@ -37,49 +37,55 @@ pub fn finder(detector: &Detector, min_face: u32) -> anyhow::Result<FaceFinder> 
 
 async fn look(context: &Context, project: &Project, args: &FacesRun) -> anyhow::Result<()> {
     let finder = finder(&args.detector, args.min_face)?;
-    // Of this machine's processes we know which are dead; leases of other machines end by themselves.
-    for worker in project.catalog.list_lease_holders(finder.name()).await? {
-        if !worker_is_alive(&worker) {
-            let n_released = project.catalog.release_leases(finder.name(), &worker).await?;
-            tracing::info!("{worker} is gone: {n_released} images go back to the queue");
-        }
-    }
-    let request = ScanRequest { worker: worker_id(), limits: Limits::default(), keep_crops: !args.no_crops };
+    free_the_dead(project, finder.name()).await?;
+    let request = ScanRequest {
+        worker: worker_id(),
+        limits: Limits::default(),
+        keep_crops: !args.no_crops,
+        usable_px: None,
+        drop_unusable: false,
+    };
     let place = (&project.catalog, &project.store);
-    let summary = scan(place, &finder, &request, now_ms, &context.stop, &context.bars)
+    let summary = scan(place, &finder, &request, || false, now_ms, (&context.stop, &context.bars))
         .await
         .context("failed to look for faces")?;
-    context.print(&describe(&summary), &json(finder.name(), &summary))?;
+    let mut json = serde_json::to_value(summary)?;
+    json["detector"] = finder.name().into();
+    context.print(&describe(&summary), &json)?;
     if summary.stopped {
         bail!("stopped before the end: the same command goes on from here");
     }
     Ok(())
 }
 
+/// Of this machine's processes we know which are dead; leases of other machines end by themselves.
+pub(super) async fn free_the_dead(project: &Project, detector: &str) -> anyhow::Result<()> {
+    for worker in project.catalog.list_lease_holders(detector).await? {
+        if !worker_is_alive(&worker) {
+            let n_released = project.catalog.release_leases(detector, &worker).await?;
+            tracing::info!("{worker} is gone: {n_released} images go back to the queue");
+        }
+    }
+    Ok(())
+}
+
 /// What a run did, for people.
-fn describe(summary: &ScanSummary) -> String {
+pub(super) fn describe(summary: &ScanSummary) -> String {
     let mut text = format!(
         "{} images searched: {} new faces; {} images without a face, {} unreadable",
         summary.images, summary.faces, summary.no_face, summary.unreadable
     );
+    if summary.small_faces > 0 {
+        text += &format!(", {} with small faces only", summary.small_faces);
+    }
+    if summary.dropped > 0 {
+        text += &format!("; {} unusable images taken out of the store", summary.dropped);
+    }
     let given = summary.given_seen + summary.given_missed;
     if given > 0 {
         text += &format!("\nof {given} faces that came with the data, {} were seen", summary.given_seen);
     }
     text
-}
-
-fn json(detector: &str, summary: &ScanSummary) -> serde_json::Value {
-    serde_json::json!({
-        "detector": detector,
-        "images": summary.images,
-        "faces": summary.faces,
-        "no_face": summary.no_face,
-        "unreadable": summary.unreadable,
-        "given_seen": summary.given_seen,
-        "given_missed": summary.given_missed,
-        "stopped": summary.stopped,
-    })
 }
 
 async fn status(context: &Context, project: &Project, name: &str) -> anyhow::Result<()> {

@@ -2,6 +2,8 @@
 
 use affectory_core::CandidateId;
 
+use super::{drops, pace};
+
 use crate::collection::{
     CandidateRow, FetchEnd, FetchRecord, HostPlace, NewHit, OutcomeCount, RecordedFetches, YieldCount,
 };
@@ -139,6 +141,8 @@ impl Catalog {
         )
         .await
         .map_err(failed())?;
+        pace::record(&mut work, records, now_ms).await.map_err(failed())?;
+        drops::note_stored_again(&mut work, records).await.map_err(failed())?;
         work.commit().await.map_err(failed())?;
         let ended = records.iter().filter(|record| !matches!(record.end, FetchEnd::Again { .. })).count() as u64;
         Ok(RecordedFetches { new_images, ended })

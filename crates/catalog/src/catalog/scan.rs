@@ -13,7 +13,8 @@ const ENQUEUE_STEP: i64 = 20_000;
 
 impl Catalog {
     /// Leases up to `limit` images that `detector` has not looked at, oldest first. A lease ends at `now_ms + lease_ms`.
-    /// No two workers get the same image while its lease lasts; withdrawn images are left out.
+    /// No two workers get the same image while its lease lasts; withdrawn and dropped images
+    /// are left out.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
@@ -128,6 +129,7 @@ impl Catalog {
         let mut fresh: HashSet<i64> = ended.iter().map(|row| row.int(0)).collect::<Result<_, _>>()?;
         let kept: Vec<&ScanOutcome> = outcomes.iter().filter(|outcome| fresh.remove(&outcome.image_id.0)).collect();
         record_looks(&mut work, &kept).await.map_err(failed())?;
+        record_unusable(&mut work, &kept).await.map_err(failed())?;
         insert_found_faces(&mut work, detector, &kept, now_ms).await.map_err(failed())?;
         update_given_faces(&mut work, &kept).await.map_err(failed())?;
         work.commit().await.map_err(failed())
@@ -142,15 +144,15 @@ impl Catalog {
         let mut work = self.database.read().await.map_err(failed())?;
         let rows = work
             .fetch(
-                "select (select count(*) from image where withdrawn_ms is null),
+                "select (select count(*) from image where withdrawn_ms is null and dropped_ms is null),
                         (select count(*) from face_scan cross join image where detector = $1 and lease_end_ms > 0
-                            and image.id = face_scan.image_id and withdrawn_ms is null),
+                            and image.id = face_scan.image_id and withdrawn_ms is null and dropped_ms is null),
                         (select count(*) from face_scan where detector = $1 and status = 'found'),
                         (select count(*) from face_scan where detector = $1 and status = 'no-face'),
                         (select count(*) from face_scan where detector = $1 and status = 'unreadable'),
                         (select count(*) from face),
-                        (select count(*) from image cross join face_scan where withdrawn_ms is not null
-                            and detector = $1 and face_scan.image_id = image.id and status is not null)",
+                        (select count(*) from image cross join face_scan
+                            where (withdrawn_ms is not null or dropped_ms is not null) and detector = $1 and face_scan.image_id = image.id and status is not null)",
                 vec![detector.into()],
             )
             .await
@@ -207,7 +209,8 @@ fn claim_statement(work: &Work) -> &'static str {
              where detector = $1 and image_id in (
                  select image_id from face_scan as due
                  where due.detector = $1 and due.lease_end_ms <= $4 and not exists (
-                     select 1 from image where image.id = due.image_id and withdrawn_ms is not null)
+                     select 1 from image where image.id = due.image_id
+                         and (withdrawn_ms is not null or dropped_ms is not null))
                  order by due.lease_end_ms, due.image_id limit $5)
              returning image_id"
         }
@@ -216,7 +219,8 @@ fn claim_statement(work: &Work) -> &'static str {
              where detector = $1 and image_id = any(array(
                  select image_id from face_scan as due
                  where due.detector = $1 and due.lease_end_ms <= $4 and not exists (
-                     select 1 from image where image.id = due.image_id and withdrawn_ms is not null)
+                     select 1 from image where image.id = due.image_id
+                         and (withdrawn_ms is not null or dropped_ms is not null))
                  order by due.lease_end_ms, due.image_id limit $5 for update of due skip locked))
              returning image_id"
         }
@@ -230,6 +234,21 @@ async fn record_looks(work: &mut Work, outcomes: &[&ScanOutcome]) -> Result<(), 
         "update image set phash = cast(new.value ->> 1 as bigint), phash_known = 1 from json_each($1) as new
          where image.id = cast(new.value ->> 0 as bigint) and phash_known = 0",
         vec![batch(looks)],
+    )
+    .await
+    .map(drop)
+}
+
+async fn record_unusable(work: &mut Work, outcomes: &[&ScanOutcome]) -> Result<(), sqlx::Error> {
+    let unusable: Vec<_> =
+        outcomes.iter().filter_map(|outcome| Some((outcome.image_id, outcome.unusable?.name()))).collect();
+    if unusable.is_empty() {
+        return Ok(());
+    }
+    work.execute(
+        "update image set unusable = new.value ->> 1 from json_each($1) as new
+         where image.id = cast(new.value ->> 0 as bigint)",
+        vec![batch(unusable)],
     )
     .await
     .map(drop)

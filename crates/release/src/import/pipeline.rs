@@ -201,12 +201,22 @@ async fn record(project: &Project, ready: &[(Bytes, ImportItem)], now_ms: i64) -
     if ready.is_empty() {
         return Ok(ImportOutcome::default());
     }
+    put_all(project, ready).await?;
+    let items: Vec<ImportItem> = ready.iter().map(|(_, item)| item.clone()).collect();
+    let outcome = project.catalog.record_import(&items, now_ms).await?;
+    if outcome.restored > 0 {
+        // The store may have dropped them after we found them there.
+        put_all(project, ready).await?;
+    }
+    Ok(outcome)
+}
+
+async fn put_all(project: &Project, ready: &[(Bytes, ImportItem)]) -> Result<(), ReleaseError> {
     stream::iter(ready.iter().map(|(bytes, _)| project.store.put(bytes.clone())))
         .buffer_unordered(WRITES_IN_FLIGHT)
         .try_for_each(|_| async { Ok(()) })
         .await?;
-    let items: Vec<ImportItem> = ready.iter().map(|(_, item)| item.clone()).collect();
-    Ok(project.catalog.record_import(&items, now_ms).await?)
+    Ok(())
 }
 
 fn add(total: &mut ImportOutcome, outcome: ImportOutcome) {
@@ -214,4 +224,5 @@ fn add(total: &mut ImportOutcome, outcome: ImportOutcome) {
     total.sightings += outcome.sightings;
     total.faces += outcome.faces;
     total.annotations += outcome.annotations;
+    total.restored += outcome.restored;
 }
