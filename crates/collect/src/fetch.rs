@@ -9,7 +9,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use affectory_catalog::{
-    CandidateRow, Catalog, CatalogError, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImageStore,
+    CandidateRow, Catalog, CatalogError, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImageStore, RecordedFetches,
 };
 use affectory_core::{CandidateId, Progress, Sha256Hex, Stop};
 use affectory_imaging::{Limits, read_header, sha256};
@@ -27,6 +27,9 @@ const CHUNK: u32 = 500;
 
 /// Outcomes in one transaction: enough that its disk flush is cheap, few enough that a kill costs little.
 const BATCH: usize = 500;
+
+/// Outcomes that may wait for a batch to be recorded; beyond them nothing new is started.
+const MOST_UNRECORDED: usize = 4 * BATCH;
 
 /// Outcomes are recorded at least this often.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -118,6 +121,7 @@ pub async fn fetch(
         ready: BinaryHeap::new(),
         under_way: JoinSet::new(),
         ended: Vec::new(),
+        recording: JoinSet::new(),
         summary: FetchSummary::default(),
     };
     progress.begin("fetch", None);
@@ -135,9 +139,13 @@ pub async fn fetch(
         run.take_candidates(now_ms()).await?;
         run.start_what_may();
         if run.ended.len() >= BATCH || Instant::now() >= next_flush {
-            let n_ended = run.flush(now_ms()).await?;
-            progress.advance(n_ended);
+            run.start_recording(now_ms());
             next_flush = Instant::now() + FLUSH;
+        }
+        // The disk does not keep up: what ends meanwhile must not pile up.
+        while run.ended.len() >= MOST_UNRECORDED {
+            progress.advance(run.finish_recording().await?);
+            run.start_recording(now_ms());
         }
         if now_ms() - renewed_ms > LEASE_MS / 3 {
             place.catalog.renew_hosts(&request.worker, now_ms() + LEASE_MS).await?;
@@ -158,9 +166,14 @@ pub async fn fetch(
             }
             continue;
         }
+        run.tell(progress);
         let wake = run.next_start().unwrap_or(next_flush).min(next_flush).min(next_claim.max(Instant::now()));
         tokio::select! {
             Some(done) = run.under_way.join_next() => run.end(done?, now_ms())?,
+            Some(recorded) = run.recording.join_next() => {
+                progress.advance(run.note_recorded(recorded??));
+                run.give_back_idle().await?;
+            }
             () = sleep_until(wake.max(Instant::now() + Duration::from_millis(1))) => {}
         }
         // What has ended meanwhile is taken in one go.
@@ -224,8 +237,13 @@ struct Run<'a> {
     ready: BinaryHeap<Reverse<(Instant, String)>>,
     under_way: JoinSet<Done>,
     ended: Vec<FetchRecord>,
+    /// The batch that is being recorded while fetching goes on; one at most.
+    recording: JoinSet<Result<Recorded, CatalogError>>,
     summary: FetchSummary,
 }
+
+/// A batch and what it came to.
+type Recorded = (Vec<FetchRecord>, RecordedFetches);
 
 impl Run<'_> {
     /// Leases hosts while there is room for them.
@@ -394,10 +412,31 @@ impl Run<'_> {
         i64::try_from(base_ms + random.random_range(0..=base_ms / 4)).unwrap_or(i64::MAX)
     }
 
-    /// Records what has ended; says how many candidates are over.
-    async fn flush(&mut self, now_ms: i64) -> Result<u64, CollectError> {
-        let recorded = self.catalog.record_fetches(&self.ended, now_ms).await?;
-        for record in self.ended.drain(..) {
+    /// Sets out to record what has ended, unless a batch is being recorded: then it waits for the next turn.
+    fn start_recording(&mut self, now_ms: i64) {
+        if !self.recording.is_empty() || self.ended.is_empty() {
+            return;
+        }
+        let records = std::mem::take(&mut self.ended);
+        let (catalog, store) = (self.catalog.clone(), self.hand.store.clone());
+        self.recording.spawn(async move {
+            // Objects first: a row that outlives a power cut must not name one that does not.
+            store.flush().await?;
+            let recorded = catalog.record_fetches(&records, now_ms).await?;
+            Ok((records, recorded))
+        });
+    }
+
+    /// Waits for the batch that is being recorded, if one is; says how many candidates are over.
+    async fn finish_recording(&mut self) -> Result<u64, CollectError> {
+        match self.recording.join_next().await {
+            Some(recorded) => Ok(self.note_recorded(recorded??)),
+            None => Ok(0),
+        }
+    }
+
+    fn note_recorded(&mut self, (records, recorded): Recorded) -> u64 {
+        for record in records {
             match record.end {
                 FetchEnd::Image(_) | FetchEnd::Unchanged => self.summary.fetched += 1,
                 FetchEnd::Again { .. } => self.summary.postponed += 1,
@@ -406,8 +445,27 @@ impl Run<'_> {
             }
         }
         self.summary.new_images += recorded.new_images;
+        recorded.ended
+    }
+
+    /// Records all that has ended; says how many candidates are over.
+    async fn flush(&mut self, now_ms: i64) -> Result<u64, CollectError> {
+        let mut n_ended = self.finish_recording().await?;
+        self.start_recording(now_ms);
+        n_ended += self.finish_recording().await?;
         self.give_back_idle().await?;
-        Ok(recorded.ended)
+        Ok(n_ended)
+    }
+
+    /// What a watcher wants to know beside the number of candidates that are over.
+    fn tell(&self, progress: &dyn Progress) {
+        let FetchSummary { fetched, new_images, rejected, failed, postponed, .. } = self.summary;
+        progress.note(&format!(
+            "{fetched} fetched, {new_images} new images, {} without one, {postponed} put off; {} under way, {} hosts",
+            rejected + failed,
+            self.under_way.len(),
+            self.hosts.len()
+        ));
     }
 
     fn has_idle_hosts_only(&self) -> bool {
@@ -417,7 +475,7 @@ impl Run<'_> {
     /// Gives hosts back that have nothing left, so that others (and we ourselves, later) find them. Only once their
     /// outcomes are recorded: the catalogue tells from them when a host is due again.
     async fn give_back_idle(&mut self) -> Result<(), CollectError> {
-        if !self.ended.is_empty() {
+        if !self.ended.is_empty() || !self.recording.is_empty() {
             return Ok(());
         }
         let idle: Vec<String> =
