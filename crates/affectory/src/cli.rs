@@ -92,6 +92,8 @@ pub enum CollectCommand {
     Run(CollectRun),
     /// How far searching and fetching are, by language, engine and outcome
     Status,
+    /// Print addresses one a line, with how their last attempt ended and why
+    List(CollectList),
     /// Put addresses back on the list that ended in certain ways
     Retry(CollectRetry),
 }
@@ -135,6 +137,16 @@ pub struct CollectRun {
     /// Longest wait for something that is due later, seconds
     #[arg(long, default_value_t = 120)]
     pub patience: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct CollectList {
+    /// Outcomes as `collect status` shows them, or their beginnings [default: all addresses]
+    #[arg(long, value_delimiter = ',', value_name = "OUTCOMES")]
+    pub only: Vec<String>,
+    /// At most so many
+    #[arg(long)]
+    pub limit: Option<usize>,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn affectory(project: &Path, args: &[&str]) -> Command {
@@ -28,19 +29,28 @@ fn json(project: &Path, args: &[&str]) -> serde_json::Value {
 /// Provider and image server in one: each query has twenty photographs of six hundred; of ten addresses one is gone and
 /// one is a web page.
 fn serve() -> String {
+    serve_with(|path, base| {
+        let (status, body) = answer(path, base);
+        (status.to_owned(), body)
+    })
+}
+
+/// A server whose answers (status line with further headers, body) follow from the path and its own address.
+fn serve_with(answer: impl Fn(&str, &str) -> (String, Vec<u8>) + Send + Sync + 'static) -> String {
+    let answer = Arc::new(answer);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let base = address.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let base = base.clone();
-            std::thread::spawn(move || answer_all(stream, &base));
+            let (base, answer) = (base.clone(), Arc::clone(&answer));
+            std::thread::spawn(move || answer_all(stream, &base, &*answer));
         }
     });
     address
 }
 
-fn answer_all(mut stream: TcpStream, base: &str) {
+fn answer_all(mut stream: TcpStream, base: &str, answer: &dyn Fn(&str, &str) -> (String, Vec<u8>)) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
     while let Some(first) = lines.next() {
         while lines.next().is_some_and(|line| !line.is_empty()) {}
@@ -141,6 +151,110 @@ fn a_collection_killed_twelve_times_ends_as_an_undisturbed_one() {
     // Nothing is left to do, and a second look at what was gone is one command.
     assert_eq!(json(&wild, &["collect", "run"])["fetched"]["fetched"], 0);
     assert!(json(&wild, &["collect", "retry", "--only", "gone"])["reopened"].as_u64() > Some(5));
+}
+
+/// What a hostile answer of an engine may point at, and the class with which each must be refused.
+const HOSTILE_URLS: [(&str, &str); 14] = [
+    ("http://169.254.169.254/latest/meta-data/", "forbidden-address"),
+    ("http://10.0.0.7/a.jpg", "forbidden-address"),
+    ("http://192.168.1.1/a.jpg", "forbidden-address"),
+    ("http://127.0.0.2/a.jpg", "forbidden-address"),
+    ("http://2130706434/b.jpg", "forbidden-address"),
+    ("http://0177.0.0.2/c.jpg", "forbidden-address"),
+    ("http://0x7f.0.0.2/d.jpg", "forbidden-address"),
+    ("http://[::1]/a.jpg", "forbidden-address"),
+    ("http://[::ffff:10.0.0.7]/a.jpg", "forbidden-address"),
+    ("http://[fd00::1]/a.jpg", "forbidden-address"),
+    ("http://[64:ff9b::a00:7]/a.jpg", "forbidden-address"),
+    ("BASE/redirect/http://127.0.0.2/", "forbidden-address"),
+    ("BASE/redirect/file:///etc/passwd", "forbidden-scheme"),
+    ("BASE/redirect/http://www.example.org@10.0.0.7/", "bad-url"),
+];
+
+/// What is refused before it becomes an address at all.
+const NO_ADDRESSES: [&str; 3] = ["file:///etc/passwd", "javascript:alert(1)", "http://image.shutterstock.com/1.jpg"];
+
+/// Files of `AFFECTORY_DATA/broken` that are no pictures for us, with the class; those with `unreadable` are only found
+/// out by decoding them. Whatever is not named here is a picture without a face, or with one.
+const BROKEN_FILES: [(&str, &str); 10] = [
+    ("empty.jpg", "not-an-image"),
+    ("html_named.jpg", "not-an-image"),
+    ("svg_script.svg", "not-an-image"),
+    ("zip.jpg", "not-an-image"),
+    ("truncated_header.jpg", "damaged"),
+    ("bomb_20000x20000.png", "too-many-pixels"),
+    ("huge_header.png", "too-many-pixels"),
+    ("truncated.jpg", "unreadable"),
+    ("bad_crc.png", "unreadable"),
+    ("bitflips.jpg", "damaged"),
+];
+
+#[test]
+fn every_hostile_address_and_broken_file_has_its_class_in_the_catalogue() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = std::env::var("AFFECTORY_DATA").ok().map(|data| PathBuf::from(data).join("broken"));
+    let files: Vec<String> = match &broken {
+        Some(folder) => {
+            std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+        }
+        None => {
+            println!("SKIPPED: the broken files are in AFFECTORY_DATA, which is not set; hostile addresses are tested");
+            Vec::new()
+        }
+    };
+    let names = files.clone();
+    let server = serve_with(move |path, base| {
+        if path.starts_with("/v1/search") {
+            let hostile = HOSTILE_URLS.iter().map(|(url, _)| url.replace("BASE", base));
+            let files = names.iter().enumerate().map(|(n, _)| format!("{base}/file/{n}"));
+            let urls = hostile.chain(files).chain(NO_ADDRESSES.map(str::to_owned));
+            let photos: Vec<_> = urls.map(|url| serde_json::json!({ "id": 1, "src": { "original": url } })).collect();
+            return ("200 OK".into(), serde_json::json!({ "photos": photos, "total_results": 9 }).to_string().into());
+        }
+        if let Some(target) = path.strip_prefix("/redirect/") {
+            return (format!("302 Found\r\nLocation: {target}"), Vec::new());
+        }
+        match (path.strip_prefix("/file/").and_then(|n| n.parse::<usize>().ok()), &broken) {
+            (Some(n), Some(folder)) => ("200 OK".into(), std::fs::read(folder.join(&names[n])).unwrap()),
+            _ => ("404 Not Found".into(), Vec::new()),
+        }
+    });
+    let project = folder.path().join("p");
+    std::fs::create_dir(&project).unwrap();
+    std::fs::write(
+        project.join("collect.toml"),
+        format!(
+            "contact = \"lab@example.org\"\n[[provider]]\nkind = \"pexels\"\nbase_url = \"{server}\"\npause_ms = 0\n\
+             [fetch]\npause_ms = 0\nper_host = 8\nopen_networks = [\"127.0.0.1\"]\n[faces]\ndrop_unusable = true\n"
+        ),
+    )
+    .unwrap();
+    assert!(affectory(&project, &["init"]).arg(&project).output().unwrap().status.success());
+    json(&project, &["collect", "plan", "--limit", "1", "--languages", "en", "--expressions", "happy"]);
+    let done = json(&project, &["collect", "run"]);
+    assert_eq!(done["searches"][0]["left_out"], NO_ADDRESSES.len(), "{done}");
+
+    let listed = json(&project, &["collect", "list"]);
+    let listed = listed.as_array().unwrap();
+    assert_eq!(listed.len(), HOSTILE_URLS.len() + files.len(), "every address has one outcome");
+    let class_of = |url: &str| {
+        let same = |row: &&serde_json::Value| row["url"].as_str().is_some_and(|listed| listed.ends_with(url));
+        let row = listed.iter().find(same).unwrap_or_else(|| panic!("{url} is not among {listed:#?}"));
+        row["unusable"].as_str().filter(|why| *why == "unreadable").or(row["outcome"].as_str()).unwrap().to_owned()
+    };
+    for (row, (url, class)) in listed.iter().zip(HOSTILE_URLS) {
+        assert_eq!(row["outcome"], class, "{url}: {row}");
+    }
+    for (n, name) in files.iter().enumerate() {
+        let class = BROKEN_FILES.iter().find(|(file, _)| file == name).map_or("fetched", |(_, class)| class);
+        assert_eq!(class_of(&format!("/file/{n}")), class, "{name}");
+    }
+    // By policy nothing without a face of use is kept, and everything else is.
+    let (_, _, objects) = state(&project);
+    for row in listed.iter().filter(|row| row["outcome"] == "fetched") {
+        let is_kept = objects.iter().any(|object| Some(object.as_str()) == row["sha256"].as_str());
+        assert_eq!(is_kept, row["unusable"].is_null(), "{row}");
+    }
 }
 
 #[test]

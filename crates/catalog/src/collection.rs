@@ -255,3 +255,27 @@ pub struct PaceRow {
     /// Bytes of those images.
     pub size_bytes: u64,
 }
+
+/// An address and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct CandidateState {
+    /// The candidate.
+    #[serde(skip)]
+    pub id: CandidateId,
+    /// The address.
+    pub url: String,
+    /// `new`, `fetched`, `rejected` or `failed`.
+    pub state: String,
+    /// The class of the last attempt; `None` before the first.
+    pub outcome: Option<String>,
+    /// In words, where there is more to say than the class.
+    pub detail: Option<String>,
+    /// The server's status, where it came to one.
+    pub http_status: Option<u16>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// SHA-256 of its image, if it has one.
+    pub sha256: Option<String>,
+    /// Why no face in that is of use: `no-face`, `small-faces` or `unreadable`.
+    pub unusable: Option<String>,
+}

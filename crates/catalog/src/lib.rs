@@ -16,8 +16,8 @@ mod store;
 
 pub use catalog::Catalog;
 pub use collection::{
-    CandidateRow, FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, OutcomeCount, PaceRow, PageOutcome,
-    QuotaRow, RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow, YieldCount,
+    CandidateRow, CandidateState, FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, OutcomeCount,
+    PaceRow, PageOutcome, QuotaRow, RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow, YieldCount,
 };
 pub use error::CatalogError;
 pub use project::{Project, ProjectConfig};

@@ -12,7 +12,7 @@ use affectory_catalog::{
     CandidateRow, Catalog, CatalogError, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImageStore, RecordedFetches,
 };
 use affectory_core::{CandidateId, Progress, Sha256Hex, Stop};
-use affectory_imaging::{Limits, read_header, sha256};
+use affectory_imaging::{ImagingError, Limits, read_header, sha256};
 use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
@@ -110,6 +110,7 @@ pub async fn fetch(
         client: client.clone(),
         store: place.store.clone(),
         limits: Limits { max_bytes: settings.max_bytes, ..Limits::default() },
+        settings: settings.clone(),
         withdrawn,
     });
     let mut run = Run {
@@ -191,6 +192,7 @@ struct Hand {
     client: Client,
     store: ImageStore,
     limits: Limits,
+    settings: FetchSettings,
     withdrawn: HashSet<Sha256Hex>,
 }
 
@@ -530,8 +532,12 @@ impl Hand {
             Fetched::Image(fetched) => fetched,
             Fetched::NotModified { final_url } => return Ok(Got::Unchanged { final_url: final_url.into() }),
         };
+        if fetched.final_url.host_str().is_some_and(|host| self.settings.excludes(host)) {
+            let reason = format!("it leads to {}, from where nothing is taken", fetched.final_url);
+            return Err(Fault::Refused { class: "excluded-host", reason });
+        }
         let header = read_header(&fetched.bytes, &self.limits)
-            .map_err(|error| Fault::Refused { class: "not-an-image", reason: error.to_string() })?;
+            .map_err(|error| Fault::Refused { class: class_of(&error), reason: error.to_string() })?;
         if !self.withdrawn.is_empty() && self.withdrawn.contains(&sha256(&fetched.bytes)) {
             return Err(Fault::Refused {
                 class: "withdrawn",
@@ -548,5 +554,15 @@ impl Hand {
             size_bytes,
         };
         Ok(Got::Image { image, final_url: fetched.final_url.into(), validators: fetched.validators })
+    }
+}
+
+/// The class of a picture that its header already condemns.
+fn class_of(error: &ImagingError) -> &'static str {
+    match error {
+        ImagingError::Empty | ImagingError::UnknownFormat(_) => "not-an-image",
+        ImagingError::TooManyBytes { .. } => "too-large",
+        ImagingError::TooManyPixels { .. } => "too-many-pixels",
+        ImagingError::Damaged { .. } => "damaged",
     }
 }

@@ -4,22 +4,29 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use affectory_catalog::Project;
+use affectory_catalog::{CandidateState, PaceRow, Project};
 use affectory_collect::{
     ApiClient, Client, CollectSettings, FetchPlace, FetchRequest, FetchSummary, Keywords, PlanOptions, SearchProvider,
     SearchRequest, SearchSummary, build_providers, fetch, plan_table, record_plan, search,
 };
-use affectory_core::Expression;
+use affectory_core::{CandidateId, Expression};
 use affectory_faces::{ScanRequest, ScanSummary, scan};
 use affectory_imaging::Limits;
 use anyhow::{Context as _, bail};
 
 use super::{Context, faces, shown};
-use crate::cli::{CollectCommand, CollectPlan, CollectRetry, CollectRun};
+use crate::cli::{CollectCommand, CollectList, CollectPlan, CollectRetry, CollectRun};
 use crate::environment::{now_ms, variable, worker_id, worker_is_alive};
+use crate::failure::printable;
 
 /// Whom to ask and how to fetch, in the project's folder.
 pub const SETTINGS_FILE: &str = "collect.toml";
+
+/// Over how long the pace is looked at.
+const PACE_WINDOW_MS: i64 = 10 * 60_000;
+
+/// Addresses that are listed in one go.
+const LIST_PAGE: u32 = 5_000;
 
 /// A lab's own keyword files, in the project's folder.
 const KEYWORDS_FOLDER: &str = "keywords";
@@ -29,6 +36,7 @@ pub async fn run(context: &Context, command: CollectCommand) -> anyhow::Result<(
         CollectCommand::Plan(args) => plan(context, &args).await,
         CollectCommand::Run(args) => collect(context, &args).await,
         CollectCommand::Status => status(context).await,
+        CollectCommand::List(args) => list(context, &args).await,
         CollectCommand::Retry(args) => retry(context, &args).await,
     }
 }
@@ -180,7 +188,7 @@ fn describe(searches: &[SearchSummary], fetched: &FetchSummary, faces: Option<&S
             text += &format!("; {} requests failed", s.failures);
         }
         if let Some(reason) = &s.ended_early {
-            text += &format!("; ended early: {}", crate::failure::printable(reason));
+            text += &format!("; ended early: {}", printable(reason));
         }
         text.push('\n');
     }
@@ -224,7 +232,7 @@ async fn status(context: &Context) -> anyhow::Result<()> {
     let mut by_engine: Vec<(String, [u64; 2])> = Vec::new();
     for row in &yields {
         let expression = row.expression.map_or("-", |expression| expression.name());
-        let label = format!("{:20}  {expression:10}", crate::failure::printable(&row.engine));
+        let label = format!("{:20}  {expression:10}", printable(&row.engine));
         match by_engine.iter_mut().find(|(known, _)| *known == label) {
             Some((_, sums)) => {
                 sums[0] += row.candidates;
@@ -241,32 +249,108 @@ async fn status(context: &Context) -> anyhow::Result<()> {
         let state = if row.state == "new" { "waiting" } else { &row.state };
         text += &format!("{:9}  {state}: {}\n", row.candidates, row.outcome.as_deref().unwrap_or("not tried yet"));
     }
-    let json = serde_json::json!({ "searches": searches, "yield": yields, "outcomes": outcomes, "requests": quota });
+    let now_ms = now_ms();
+    let pace = project.catalog.list_pace(now_ms - PACE_WINDOW_MS).await?;
+    let waiting = outcomes.iter().filter(|row| row.state == "new").map(|row| row.candidates).sum();
+    let pace = describe_pace(&mut text, &pace, waiting, now_ms);
+    let json = serde_json::json!({
+        "searches": searches, "yield": yields, "outcomes": outcomes, "requests": quota, "pace": pace,
+    });
     context.print(&text, &json)
+}
+
+/// Says in `text` how fast fetching goes and when it will be over at this rate.
+fn describe_pace(text: &mut String, pace: &[PaceRow], waiting: u64, now_ms: i64) -> serde_json::Value {
+    let since_ms = pace.first().map_or(now_ms, |first| first.start_ms.max(now_ms - PACE_WINDOW_MS));
+    let seconds = ((now_ms - since_ms) as f64 / 1000.0).max(1.0);
+    let (ended, images) = pace.iter().fold((0, 0), |(ended, images), row| (ended + row.ended, images + row.images));
+    let (ended_per_s, images_per_s) = (ended as f64 / seconds, images as f64 / seconds);
+    let eta_s = (ended > 0).then(|| waiting as f64 / ended_per_s);
+    *text += &match eta_s {
+        _ if waiting == 0 => "\nno address waits\n".to_owned(),
+        Some(eta_s) => format!(
+            "\n{images_per_s:.1} images/s in the last {}; {waiting} addresses wait, at this rate for {}\n",
+            duration(seconds),
+            duration(eta_s)
+        ),
+        None => format!("\n{waiting} addresses wait; nothing was fetched in the last ten minutes\n"),
+    };
+    serde_json::json!({ "waiting": waiting, "ended_per_s": ended_per_s, "images_per_s": images_per_s, "eta_s": eta_s })
+}
+
+/// A length of time as people say it.
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+async fn list(context: &Context, args: &CollectList) -> anyhow::Result<()> {
+    let project = context.open().await?;
+    let outcomes = if args.only.is_empty() { None } else { Some(fitting_outcomes(&project, &args.only).await?) };
+    let mut rest = args.limit.unwrap_or(usize::MAX);
+    let mut after = CandidateId(0);
+    let mut rows = Vec::new();
+    while rest > 0 {
+        let limit = u32::try_from(rest).unwrap_or(u32::MAX).min(LIST_PAGE);
+        let page = project.catalog.list_candidates(outcomes.as_deref(), after, limit).await?;
+        let Some(last) = page.last() else { break };
+        (after, rest) = (last.id, rest - page.len());
+        if context.is_json {
+            rows.extend(page);
+            continue;
+        }
+        let lines: Vec<String> = page.iter().map(line_of).collect();
+        context.print_text(&lines.join("\n"))?;
+    }
+    if context.is_json { context.print("", &serde_json::to_value(rows)?) } else { Ok(()) }
+}
+
+/// Outcome, address and reason, divided by tabs.
+fn line_of(row: &CandidateState) -> String {
+    let state = if row.state == "new" && row.outcome.is_none() { "waiting" } else { &row.state };
+    let mut line = format!("{}\t{}", row.outcome.as_deref().unwrap_or(state), printable(&row.url));
+    if let Some(detail) = &row.detail {
+        line += &format!("\t{}", printable(detail));
+    }
+    if let Some(unusable) = &row.unusable {
+        line += &format!("\t{unusable}");
+    }
+    line
 }
 
 async fn retry(context: &Context, args: &CollectRetry) -> anyhow::Result<()> {
     let project = context.open().await?;
-    // One class can stand under several states.
-    let known: BTreeSet<String> =
-        project.catalog.count_outcomes().await?.into_iter().filter_map(|row| row.outcome).collect();
-    let mut chosen: BTreeSet<&String> = BTreeSet::new();
-    for wanted in &args.only {
-        let fits = |outcome: &&String| {
-            outcome.starts_with(wanted.as_str()) || outcome.strip_prefix("http-") == Some(wanted.as_str())
-        };
-        let fitting: Vec<&String> = known.iter().filter(fits).collect();
-        if fitting.is_empty() {
-            let list: Vec<&str> = known.iter().map(String::as_str).collect();
-            bail!("no address ended in `{}` (there are: {})", crate::failure::printable(wanted), list.join(", "));
-        }
-        chosen.extend(fitting);
-    }
-    let chosen: Vec<String> = chosen.into_iter().cloned().collect();
+    let chosen = fitting_outcomes(&project, &args.only).await?;
     let n_opened = project.catalog.retry_candidates(&chosen, now_ms()).await?;
     let text = format!(
         "{n_opened} addresses are on the list again ({}); next: affectory collect run --no-search",
         chosen.join(", ")
     );
     context.print(&text, &serde_json::json!({ "reopened": n_opened, "outcomes": chosen }))
+}
+
+/// The catalogue's outcome classes that are meant by these words: themselves, their beginnings, or a status without
+/// `http-`.
+async fn fitting_outcomes(project: &Project, wanted: &[String]) -> anyhow::Result<Vec<String>> {
+    // One class can stand under several states.
+    let known: BTreeSet<String> =
+        project.catalog.count_outcomes().await?.into_iter().filter_map(|row| row.outcome).collect();
+    let mut chosen: BTreeSet<&String> = BTreeSet::new();
+    for wanted in wanted {
+        let fits = |outcome: &&String| {
+            outcome.starts_with(wanted.as_str()) || outcome.strip_prefix("http-") == Some(wanted.as_str())
+        };
+        let fitting: Vec<&String> = known.iter().filter(fits).collect();
+        if fitting.is_empty() {
+            let list: Vec<&str> = known.iter().map(String::as_str).collect();
+            bail!("no address ended in `{}` (there are: {})", printable(wanted), list.join(", "));
+        }
+        chosen.extend(fitting);
+    }
+    Ok(chosen.into_iter().cloned().collect())
 }

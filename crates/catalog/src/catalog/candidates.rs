@@ -5,7 +5,7 @@ use affectory_core::CandidateId;
 use super::{drops, pace};
 
 use crate::collection::{
-    CandidateRow, FetchEnd, FetchRecord, HostPlace, NewHit, OutcomeCount, RecordedFetches, YieldCount,
+    CandidateRow, CandidateState, FetchEnd, FetchRecord, HostPlace, NewHit, OutcomeCount, RecordedFetches, YieldCount,
 };
 use crate::database::{Row, Turn, Work, batch};
 use crate::{Catalog, CatalogError};
@@ -266,6 +266,46 @@ impl Catalog {
         rows.iter()
             .map(|row| {
                 Ok(OutcomeCount { state: row.text(0)?, outcome: row.optional_text(1)?, candidates: row.count(2)? })
+            })
+            .collect()
+    }
+
+    /// Up to `limit` addresses after `after`, by id: those whose last attempt ended in one of these classes, or all.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_candidates(
+        &self,
+        outcomes: Option<&[String]>,
+        after: CandidateId,
+        limit: u32,
+    ) -> Result<Vec<CandidateState>, CatalogError> {
+        let failed = || CatalogError::database("list addresses");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let classes = batch(outcomes.unwrap_or_default().iter().map(|outcome| [outcome]));
+        let rows = work
+            .fetch(
+                "select candidate.id, url, state, outcome, last_error, http_status, attempts, sha256, unusable
+                 from candidate left join image on image.id = candidate.image_id
+                 where candidate.id > $1 and ($2 = 1 or outcome in (select value ->> 0 from json_each($3)))
+                 order by candidate.id limit $4",
+                vec![after.0.into(), i64::from(outcomes.is_none()).into(), classes, i64::from(limit).into()],
+            )
+            .await
+            .map_err(failed())?;
+        rows.iter()
+            .map(|row| {
+                Ok(CandidateState {
+                    id: CandidateId(row.int(0)?),
+                    url: row.text(1)?,
+                    state: row.text(2)?,
+                    outcome: row.optional_text(3)?,
+                    detail: row.optional_text(4)?,
+                    http_status: row.optional_int(5)?.and_then(|status| u16::try_from(status).ok()),
+                    attempts: row.unsigned(6)?,
+                    sha256: row.optional_text(7)?,
+                    unusable: row.optional_text(8)?,
+                })
             })
             .collect()
     }

@@ -7,13 +7,16 @@ use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::FetchFailure;
+use super::memory::{BodyMemory, Reservation};
 
 /// Memory that an announced length may take before a byte has come.
 const MAX_FIRST_ALLOCATION: usize = 64 << 10;
 
 /// What a body may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct BodyLimits {
+    /// Where its memory comes from; `None` for what is small.
+    pub(crate) memory: Option<BodyMemory>,
     pub(crate) max_bytes: u64,
     pub(crate) overflow: Overflow,
     pub(crate) timeout: Duration,
@@ -37,7 +40,7 @@ struct Progress {
     window_bytes: u64,
 }
 
-/// Reads a body. `judge` sees what has come, chunk by chunk, until it says that it has seen enough (`true`).
+/// Reads a body, once there is memory for it: the reservation is to be kept as long as the bytes. `judge` sees what has come, chunk by chunk, until it says that it has seen enough (`true`).
 ///
 /// # Errors
 /// What ended it: a limit, a deadline, a broken connection, or the judge.
@@ -45,11 +48,15 @@ pub(crate) async fn read_body(
     mut response: Response,
     limits: &BodyLimits,
     judge: fn(&[u8], bool) -> Result<bool, FetchFailure>,
-) -> Result<Bytes, FetchFailure> {
+) -> Result<(Bytes, Option<Reservation>), FetchFailure> {
     let announced = response.content_length();
     if limits.overflow == Overflow::Refuse && announced.is_some_and(|size| size > limits.max_bytes) {
         return Err(FetchFailure::TooLarge { limit_bytes: limits.max_bytes });
     }
+    let mut reservation = match &limits.memory {
+        Some(memory) => Some(memory.reserve(announced.map(|size| size.min(limits.max_bytes))).await),
+        None => None,
+    };
     let first = announced.and_then(|size| usize::try_from(size).ok()).unwrap_or(0).min(MAX_FIRST_ALLOCATION);
     let mut body = BytesMut::with_capacity(first);
     let mut is_judged = false;
@@ -65,7 +72,13 @@ pub(crate) async fn read_body(
         }
         if body.is_empty() && announced == Some(chunk.len() as u64) {
             judge(&chunk, true)?;
-            return Ok(chunk); // the whole of it in one piece: no copy
+            return Ok((chunk, reservation)); // the whole of it in one piece: no copy
+        }
+        if let Some(reservation) = &mut reservation {
+            let length = (body.len() + chunk.len()) as u64;
+            if timeout_at(progress.end, reservation.grow_to(length)).await.is_err() {
+                return Err(FetchFailure::BodyTimeout { received_bytes: body.len() as u64 });
+            }
         }
         body.extend_from_slice(&chunk);
         is_judged = is_judged || judge(&body, false)?;
@@ -73,7 +86,7 @@ pub(crate) async fn read_body(
     if !is_judged {
         judge(&body, true)?;
     }
-    Ok(body.freeze())
+    Ok((body.freeze(), reservation))
 }
 
 /// The next piece, `None` at the end.

@@ -11,6 +11,7 @@ use url::{Position, Url};
 
 use super::body::{BodyLimits, Overflow, read_body};
 use super::failure::{FetchFailure, NetError};
+use super::memory::{BodyMemory, Reservation};
 use super::resolver::{Lookup, SystemLookup};
 use super::robots::{MAX_ROBOTS_BYTES, Robots};
 use super::robots_cache::{RobotsAnswer, RobotsCache};
@@ -38,6 +39,7 @@ struct Shared {
     settings: Arc<ClientSettings>,
     transport: Transport,
     robots: RobotsCache,
+    memory: BodyMemory,
 }
 
 /// What a server gave to recognise a version by; sent back, it answers 304 if nothing has changed.
@@ -50,7 +52,7 @@ pub struct Validators {
 }
 
 /// A fetch that went well.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Fetched {
     /// Bytes that begin like an image.
     Image(FetchedImage),
@@ -62,7 +64,7 @@ pub enum Fetched {
 }
 
 /// Bytes that begin like an image; not decoded yet, and hostile until then.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct FetchedImage {
     /// All of it.
     pub bytes: Bytes,
@@ -76,6 +78,8 @@ pub struct FetchedImage {
     pub n_redirects: usize,
     /// For the next fetch.
     pub validators: Validators,
+    /// Its part of the client's memory, for as long as this lives.
+    _reservation: Option<Reservation>,
 }
 
 impl Client {
@@ -99,9 +103,10 @@ impl Client {
             settings.robots_max_origins,
             settings.robots_max_bytes,
         );
+        let memory = BodyMemory::new(settings.max_bodies_bytes.max(settings.max_body_bytes));
         let settings = Arc::new(settings);
         let transport = Transport::new(Arc::clone(&settings), lookup)?;
-        Ok(Self { shared: Arc::new(Shared { settings, transport, robots }) })
+        Ok(Self { shared: Arc::new(Shared { settings, transport, robots, memory }) })
     }
 
     /// Fetches what a URL points at, redirects followed, once: who asks again, and when, is the caller's affair.
@@ -152,11 +157,23 @@ impl Shared {
         let text = |name: &HeaderName| header_text(&response, name).map(str::to_owned);
         let validators = Validators { etag: text(&ETAG), last_modified: text(&LAST_MODIFIED) };
         let declared_type = text(&CONTENT_TYPE).map(|declared| declared.chars().take(100).collect());
-        let limits = self.body_limits(self.settings.max_body_bytes, Overflow::Refuse);
-        let bytes = read_body(response, &limits, begins_like_an_image).await?;
+        let limits = BodyLimits {
+            memory: Some(self.memory.clone()),
+            ..self.body_limits(self.settings.max_body_bytes, Overflow::Refuse)
+        };
+        let (bytes, reservation) = read_body(response, &limits, begins_like_an_image).await?;
         let format = ImageFormat::sniff(&bytes).map_err(|e| FetchFailure::NotAnImage(e.to_string()))?;
         let n_redirects = trail.earlier.len();
-        Ok(Fetched::Image(FetchedImage { bytes, format, declared_type, final_url: trail.url, n_redirects, validators }))
+        let final_url = trail.url;
+        Ok(Fetched::Image(FetchedImage {
+            bytes,
+            format,
+            declared_type,
+            final_url,
+            n_redirects,
+            validators,
+            _reservation: reservation,
+        }))
     }
 
     fn forbidding_rule(&self, response: &Response) -> Option<&'static str> {
@@ -202,7 +219,7 @@ impl Shared {
             return match FetchFailure::of_status(response.status().as_u16(), retry_after(&response)) {
                 None => {
                     let limits = self.body_limits(MAX_ROBOTS_BYTES, Overflow::Truncate);
-                    let bytes = read_body(response, &limits, |_, _| Ok(true)).await?;
+                    let (bytes, _) = read_body(response, &limits, |_, _| Ok(true)).await?;
                     Ok(Robots::parse(&bytes, &self.settings.product_token))
                 }
                 Some(FetchFailure::Gone { .. } | FetchFailure::ClientStatus { .. }) => Ok(Robots::default()),
@@ -213,6 +230,7 @@ impl Shared {
 
     fn body_limits(&self, max_bytes: u64, overflow: Overflow) -> BodyLimits {
         BodyLimits {
+            memory: None,
             max_bytes,
             overflow,
             timeout: self.settings.body_timeout,

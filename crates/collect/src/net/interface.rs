@@ -40,6 +40,7 @@ impl ApiClient {
         settings.check()?;
         let settings = ClientSettings { open_networks: Network::everything(), ..settings.clone() };
         let limits = BodyLimits {
+            memory: None,
             max_bytes: MAX_ANSWER_BYTES,
             overflow: Overflow::Refuse,
             timeout: settings.body_timeout,
@@ -67,7 +68,7 @@ impl ApiClient {
             };
             let response = self.transport.ask_with(&request.url, headers(request), form).await?;
             let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
-            let body = read_body(response, &self.limits, |_, _| Ok(true)).await?;
+            let (body, _) = read_body(response, &self.limits, |_, _| Ok(true)).await?;
             Ok(ApiReply { status, retry_after, body })
         };
         tokio::time::timeout(self.total_timeout, asking).await.unwrap_or(Err(FetchFailure::TotalTimeout))

@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod failure;
 mod interface;
+mod memory;
 mod resolver;
 mod robots;
 mod robots_cache;

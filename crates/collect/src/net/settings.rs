@@ -23,6 +23,9 @@ pub struct ClientSettings {
     pub max_redirects: usize,
     /// Most bytes of a picture; default 64 MiB, as `imaging` decodes.
     pub max_body_bytes: u64,
+    /// Most bytes of all pictures under way together, but for one whose length nobody announced; default 256 MiB, at least
+    /// `max_body_bytes`.
+    pub max_bodies_bytes: u64,
     /// Most header lines of an answer; default 100.
     pub max_headers: usize,
     /// Most bytes of an answer's header section; default 32 KiB.
@@ -66,6 +69,7 @@ impl Default for ClientSettings {
             open_networks: Vec::new(),
             max_redirects: 5,
             max_body_bytes: 64 << 20,
+            max_bodies_bytes: 256 << 20,
             max_headers: 100,
             max_header_bytes: 32 << 10,
             resolve_timeout: Duration::from_secs(5),

@@ -73,7 +73,7 @@ async fn what_has_not_changed_is_not_sent_again() {
     let known = Validators { etag: Some("\"v1\"".into()), last_modified: Some("Wed, 21 Oct 2015 07:28:00 GMT".into()) };
     let again = |path: &str| normalize(&server.url(path), None).unwrap();
     let same = client.fetch(&again("/same"), Some(&known)).await.unwrap();
-    assert_eq!(same, Fetched::NotModified { final_url: again("/same") });
+    assert!(matches!(same, Fetched::NotModified { final_url } if final_url == again("/same")));
     assert!(matches!(client.fetch(&again("/new"), Some(&known)).await, Ok(Fetched::Image(_))));
     assert_eq!(fetch(&server.url("/confused")).await.unwrap_err().class(), "http-other");
     let is_asked = |request: &Request| request.header("if-modified-since") == known.last_modified.as_deref();
