@@ -184,7 +184,7 @@ const BROKEN_FILES: [(&str, &str); 10] = [
     ("truncated_header.jpg", "damaged"),
     ("bomb_20000x20000.png", "too-many-pixels"),
     ("huge_header.png", "too-many-pixels"),
-    ("truncated.jpg", "unreadable"),
+    ("truncated.jpg", "damaged"),
     ("bad_crc.png", "unreadable"),
     ("bitflips.jpg", "damaged"),
 ];
