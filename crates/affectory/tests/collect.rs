@@ -35,22 +35,25 @@ fn serve() -> String {
     })
 }
 
+/// What a server does with a path and its own address.
+type Answer = dyn Fn(&str, &str) -> (String, Vec<u8>) + Send + Sync;
+
 /// A server whose answers (status line with further headers, body) follow from the path and its own address.
 fn serve_with(answer: impl Fn(&str, &str) -> (String, Vec<u8>) + Send + Sync + 'static) -> String {
-    let answer = Arc::new(answer);
+    let answer: Arc<Answer> = Arc::new(answer);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let base = address.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let (base, answer) = (base.clone(), Arc::clone(&answer));
-            std::thread::spawn(move || answer_all(stream, &base, &*answer));
+            std::thread::spawn(move || answer_all(stream, &base, &answer));
         }
     });
     address
 }
 
-fn answer_all(mut stream: TcpStream, base: &str, answer: &dyn Fn(&str, &str) -> (String, Vec<u8>)) {
+fn answer_all(mut stream: TcpStream, base: &str, answer: &Answer) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
     while let Some(first) = lines.next() {
         while lines.next().is_some_and(|line| !line.is_empty()) {}
@@ -190,6 +193,7 @@ const BROKEN_FILES: [(&str, &str); 10] = [
 ];
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test asks where its data is")]
 fn every_hostile_address_and_broken_file_has_its_class_in_the_catalogue() {
     let folder = tempfile::tempdir().unwrap();
     let broken = std::env::var("AFFECTORY_DATA").ok().map(|data| PathBuf::from(data).join("broken"));
