@@ -128,6 +128,9 @@ pub struct CollectRun {
     /// Only search
     #[arg(long)]
     pub no_fetch: bool,
+    /// Fixes the jitter of waits before another attempt
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
     /// Look for no faces: `affectory faces run` does so later
     #[arg(long)]
     pub no_faces: bool,

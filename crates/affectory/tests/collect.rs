@@ -47,7 +47,7 @@ fn serve_with(answer: impl Fn(&str, &str) -> (String, Vec<u8>) + Send + Sync + '
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let (base, answer) = (base.clone(), Arc::clone(&answer));
-            std::thread::spawn(move || answer_all(stream, &base, &answer));
+            std::thread::spawn(move || answer_all(stream, &base, answer.as_ref()));
         }
     });
     address

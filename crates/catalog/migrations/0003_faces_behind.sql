@@ -9,6 +9,9 @@ create index image_unusable on image (id) where unusable is not null and dropped
 -- An import looks here for what it brings back.
 create index image_dropped on image (sha256) where dropped_ms is not null;
 
+-- Before this time the provider is not to be asked again, by whatever process, ms UTC.
+alter table quota add column next_ms bigint not null default 0;
+
 -- How fast fetching goes: what ended in each minute (minutes since 1970-01-01, UTC). One row a minute, whatever the size.
 create table pace (
     minute bigint primary key,

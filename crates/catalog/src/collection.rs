@@ -279,3 +279,17 @@ pub struct CandidateState {
     /// Why no face in that is of use: `no-face`, `small-faces` or `unreadable`.
     pub unusable: Option<String>,
 }
+
+/// Whether a provider may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spending {
+    /// Now; the request is noted.
+    Granted,
+    /// Not before this time, ms UTC: somebody has just asked.
+    Wait {
+        /// When.
+        until_ms: i64,
+    },
+    /// No more today (UTC).
+    Spent,
+}

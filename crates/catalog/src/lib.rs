@@ -17,7 +17,8 @@ mod store;
 pub use catalog::Catalog;
 pub use collection::{
     CandidateRow, CandidateState, FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, OutcomeCount,
-    PaceRow, PageOutcome, QuotaRow, RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow, YieldCount,
+    PaceRow, PageOutcome, QuotaRow, RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow, Spending,
+    YieldCount,
 };
 pub use error::CatalogError;
 pub use project::{Project, ProjectConfig};

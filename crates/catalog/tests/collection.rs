@@ -7,7 +7,7 @@ mod engines;
 use affectory_catalog::{
     Catalog, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImageStore, ImportItem, NewFace, NewHit, NewImage,
     NewQuery, NewSighting, PaceRow, PageOutcome, ScanOutcome, ScanStatus, SearchFailure, SearchNext, SearchRow,
-    Unusable,
+    Spending, Unusable,
 };
 use affectory_core::{BoundingBox, CandidateId, Expression, FaceId, ImageId, PerceptualHash, Sha256Hex};
 use engines::{Engine, databases, engines, hash, run_sql};
@@ -123,17 +123,23 @@ async fn a_search_whose_lease_ended_is_not_recorded_by_its_late_worker() {
 
 #[tokio::test]
 async fn a_budget_is_never_overspent_by_two_at_once() {
+    const DAY_MS: i64 = 86_400_000;
     for Engine { url, catalog, .. } in engines("quota").await {
         let other = Catalog::connect(&url).await.unwrap();
-        let mut n_spent = 0;
+        let mut n_granted = 0;
         for _ in 0..10 {
-            let (a, b) = tokio::join!(catalog.spend_quota("p", 7, 11), other.spend_quota("p", 7, 11));
-            n_spent += u64::from(a.unwrap()) + u64::from(b.unwrap());
+            let (a, b) =
+                tokio::join!(catalog.spend_quota("p", 11, 0, 7 * DAY_MS), other.spend_quota("p", 11, 0, 7 * DAY_MS));
+            n_granted += [a.unwrap(), b.unwrap()].iter().filter(|spending| **spending == Spending::Granted).count();
         }
-        assert_eq!(n_spent, 11);
-        assert!(catalog.spend_quota("p", 8, 1).await.unwrap());
-        assert!(!catalog.spend_quota("p", 9, 0).await.unwrap());
+        assert_eq!(n_granted, 11);
+        assert_eq!(catalog.spend_quota("p", 1, 0, 8 * DAY_MS).await.unwrap(), Spending::Granted);
+        assert_eq!(catalog.spend_quota("p", 0, 0, 9 * DAY_MS).await.unwrap(), Spending::Spent);
         assert_eq!(catalog.list_quota().await.unwrap()[1].requests, 11);
+        // Between two requests lies the pause, whoever sends them.
+        assert_eq!(catalog.spend_quota("q", 9, 500, 1_000).await.unwrap(), Spending::Granted);
+        assert_eq!(other.spend_quota("q", 9, 500, 1_499).await.unwrap(), Spending::Wait { until_ms: 1_500 });
+        assert_eq!(other.spend_quota("q", 9, 500, 1_500).await.unwrap(), Spending::Granted);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A page's hits and the place where the search goes on are one transaction: a kill repeats at most the request under way.
 
-use affectory_catalog::{Catalog, NewHit, NewQuery, SearchFailure, SearchNext, SearchRow};
+use affectory_catalog::{Catalog, NewHit, NewQuery, SearchFailure, SearchNext, SearchRow, Spending};
 use affectory_core::{Progress, Stop};
 use futures::future::try_join_all;
 use tokio::time::{Duration, sleep};
@@ -150,11 +150,21 @@ impl Turn<'_> {
                 continue;
             };
             let key = (search.id, self.request.worker.as_str());
-            let day = now_ms.div_euclid(DAY_MS);
-            if !self.catalog.spend_quota(self.provider.name(), day, self.provider.limits().daily_budget.into()).await? {
-                self.catalog.return_search(key, (day + 1) * DAY_MS).await?;
-                summary.ended_early = Some("the day's budget is spent".into());
-                return Ok(summary);
+            let limits = self.provider.limits();
+            let name = self.provider.name();
+            match self.catalog.spend_quota(name, limits.daily_budget.into(), limits.pause_ms, now_ms).await? {
+                Spending::Granted => {}
+                Spending::Wait { until_ms } => {
+                    // Not held meanwhile: the pause may be longer than the lease.
+                    self.catalog.return_search(key, now_ms).await?;
+                    self.wait(until_ms - now_ms).await;
+                    continue;
+                }
+                Spending::Spent => {
+                    self.catalog.return_search(key, (now_ms.div_euclid(DAY_MS) + 1) * DAY_MS).await?;
+                    summary.ended_early = Some("the day's budget is spent".into());
+                    return Ok(summary);
+                }
             }
             match self.page(&search, &mut token).await {
                 Ok(page) => self.record(&search, page, &mut summary).await?,
@@ -165,7 +175,6 @@ impl Turn<'_> {
                     }
                 }
             }
-            self.wait(i64::try_from(self.provider.limits().pause_ms).unwrap_or(i64::MAX)).await;
         }
     }
 

@@ -107,7 +107,7 @@ async fn collect(context: &Context, args: &CollectRun) -> anyhow::Result<()> {
     }
     let patience_ms = i64::from(args.patience) * 1000;
     let search_request = SearchRequest { worker: worker_id(), patience_ms };
-    let fetch_request = FetchRequest { worker: worker_id(), patience_ms, seed: now_ms().cast_unsigned() };
+    let fetch_request = FetchRequest { worker: worker_id(), patience_ms, seed: args.seed };
     let api = ApiClient::new(&client_settings)?;
     let client = Client::new(client_settings)?;
     let scan_request = ScanRequest {

@@ -3,9 +3,14 @@
 use affectory_core::SearchId;
 
 use super::candidates::insert_candidates;
-use crate::collection::{NewHit, NewQuery, PageOutcome, QuotaRow, SearchCount, SearchFailure, SearchNext, SearchRow};
+use crate::collection::{
+    NewHit, NewQuery, PageOutcome, QuotaRow, SearchCount, SearchFailure, SearchNext, SearchRow, Spending,
+};
 use crate::database::{Row, Turn, Value, Work, batch};
 use crate::{Catalog, CatalogError};
+
+/// A provider's day, UTC.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 impl Catalog {
     /// Records queries and opens a search for each; says how many are new. A query known already stays as it is.
@@ -114,29 +119,49 @@ impl Catalog {
         rows.first().map_or(Ok(None), |row| row.optional_int(0))
     }
 
-    /// Notes a request before it is sent, if the day's budget allows it. A request that is then not sent stays noted: the
-    /// ledger may say too much, and never too little.
+    /// Notes a request before it is sent, if the day's budget allows it and `pause_ms` have passed since the provider was
+    /// last asked, by whatever process. A request that is then not sent stays noted: the ledger may say too much, and
+    /// never too little.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
-    pub async fn spend_quota(&self, provider: &str, day: i64, budget: u64) -> Result<bool, CatalogError> {
+    pub async fn spend_quota(
+        &self,
+        provider: &str,
+        budget: u64,
+        pause_ms: u64,
+        now_ms: i64,
+    ) -> Result<Spending, CatalogError> {
         let failed = || CatalogError::database("note a request");
         let budget = i64::try_from(budget).unwrap_or(i64::MAX);
         if budget == 0 {
-            return Ok(false);
+            return Ok(Spending::Spent);
         }
+        let day = now_ms.div_euclid(DAY_MS);
+        let next_ms = now_ms.saturating_add_unsigned(pause_ms);
         let mut work = self.database.write().await.map_err(failed())?;
-        let spent = work
+        let noted = work
             .execute(
-                "insert into quota (provider, day, n_requests) values ($1, $2, 1)
-                 on conflict (provider, day) do update set n_requests = quota.n_requests + 1
-                 where quota.n_requests < $3",
-                vec![provider.into(), day.into(), budget.into()],
+                "insert into quota (provider, day, n_requests, next_ms) values ($1, $2, 1, $4)
+                 on conflict (provider, day) do update set n_requests = quota.n_requests + 1, next_ms = excluded.next_ms
+                 where quota.n_requests < $3 and quota.next_ms <= $5",
+                vec![provider.into(), day.into(), budget.into(), next_ms.into(), now_ms.into()],
+            )
+            .await
+            .map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select n_requests, next_ms from quota where provider = $1 and day = $2",
+                vec![provider.into(), day.into()],
             )
             .await
             .map_err(failed())?;
         work.commit().await.map_err(failed())?;
-        Ok(spent == 1)
+        if noted == 1 {
+            return Ok(Spending::Granted);
+        }
+        let Some(row) = rows.first() else { return Ok(Spending::Spent) };
+        if row.int(0)? >= budget { Ok(Spending::Spent) } else { Ok(Spending::Wait { until_ms: row.int(1)? }) }
     }
 
     /// Requests by provider and day, the newest day first.
