@@ -213,8 +213,13 @@ fn recall(photographs: &[Photograph]) {
 
 fn false_matches(photographs: &[Photograph]) {
     println!("\n(c) matches among different photographs, all upright and most of them faces that fill the picture");
-    println!("Pairs with one name are neighbouring frames of a film or shots of one event (looked at), not mistakes;");
-    println!("those with different names are different people. A hash has 32 bits set, so distances are even.");
+    println!(
+        "Counted as false: pairs of different names. Eight near pairs were looked at: five of one name were frames of"
+    );
+    println!(
+        "one film or shots of one event, three of different names were different people. Without ties a hash has 32"
+    );
+    println!("bits set, so distances are even.");
     let kept: Vec<PerceptualHash> = photographs.iter().map(|photograph| perceptual_hash(&photograph.picture)).collect();
     for (name, ask) in ASKINGS {
         // Pairs by distance: of one subject, and of different ones.

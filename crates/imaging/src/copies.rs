@@ -12,8 +12,10 @@ const SIDE: u32 = 128;
 /// The hashes to ask with for a picture's copies: its own first, then variants of it, 10 in all.
 ///
 /// The variants are the picture's middle (its copies may be cropped by about 5 % or 10 % a side), the picture with as much
-/// added around it, repeating its edge (it may itself be such a crop), and the mirrored of each. Ten hashes find about ten
-/// times as many different pictures by mistake; `benches/near.rs` measures both.
+/// added around it, repeating its edge (it may itself be such a crop), and the mirrored of each. `benches/near.rs`, 1,862
+/// photographs, within 4 bits: a copy cropped by 5 % a side finds its original in 50 % of cases (its own hash alone: 1 %),
+/// by 7.5 % in 11 %, by 10 % in 3 %; crops at one edge only are not found (under 1 %). An original finds its crop more
+/// often (37 % at 7.5 %). Different photographs within 8 bits are four times as many as with the own hash alone.
 pub fn copies_of(image: &RgbImage) -> Vec<PerceptualHash> {
     let small = resize(image, SIDE, SIDE);
     let added = CUTS.map(|cut| -cut / (1.0 - 2.0 * cut));
