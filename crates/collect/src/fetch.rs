@@ -4,20 +4,24 @@
 //! starts what a host's pace allows, and records outcomes in batches. What is not recorded when the process dies is
 //! fetched again, and nothing else.
 
+mod hand;
+mod outcome;
+
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use affectory_catalog::{
-    CandidateRow, Catalog, CatalogError, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImageStore, RecordedFetches,
+    CandidateRow, Catalog, CatalogError, FetchEnd, FetchRecord, HostPlace, ImageStore, RecordedFetches,
 };
-use affectory_core::{CandidateId, Progress, Sha256Hex, Stop};
-use affectory_imaging::{ImagingError, Limits, read_header, sha256};
-use rand::{Rng as _, SeedableRng as _};
+use affectory_core::{CandidateId, Progress, Stop};
+use affectory_imaging::Limits;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use crate::{Client, CollectError, FetchFailure, FetchSettings, Fetched, Validators, normalize};
+use self::hand::{Done, Fault, Hand};
+use self::outcome::record_of;
+use crate::{Client, CollectError, FetchFailure, FetchSettings};
 
 /// A host nobody reports on for this long is handed out again.
 const LEASE_MS: i64 = 2 * 60 * 1000;
@@ -39,16 +43,6 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(250);
 
 /// After a stop, fetches under way have this long to end.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// Attempts after which a candidate has failed.
-const MAX_ATTEMPTS: u32 = 4;
-
-/// The first wait before another attempt; it doubles each time. Longer than the client remembers that a robots.txt could
-/// not be read.
-const FIRST_BACKOFF_MS: u64 = 70_000;
-
-/// Longest wait before another attempt, whatever a server asks for.
-const MAX_BACKOFF_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Longest pause of a whole host, whether it said that we ask too much or its robots.txt has a crawl-delay.
 const MAX_HOST_PAUSE: Duration = Duration::from_secs(60);
@@ -187,36 +181,6 @@ pub async fn fetch(
     Ok(run.summary)
 }
 
-/// What a fetch needs, shared by all that are under way.
-struct Hand {
-    client: Client,
-    store: ImageStore,
-    limits: Limits,
-    settings: FetchSettings,
-    withdrawn: HashSet<Sha256Hex>,
-}
-
-/// How a fetch ended, before it is decided what follows from it.
-struct Done {
-    candidate: CandidateRow,
-    result: Result<Got, Fault>,
-    crawl_delay: Option<Duration>,
-    elapsed_ms: u64,
-}
-
-/// What came.
-enum Got {
-    Image { image: FetchedImage, final_url: String, validators: Validators },
-    Unchanged { final_url: String },
-}
-
-/// What did not.
-enum Fault {
-    Fetch(FetchFailure),
-    Refused { class: &'static str, reason: String },
-    Store(CatalogError),
-}
-
 /// A leased host.
 struct HostState {
     queue: VecDeque<CandidateRow>,
@@ -341,77 +305,26 @@ impl Run<'_> {
 
     /// Decides what follows from an ended fetch.
     fn end(&mut self, done: Done, now_ms: i64) -> Result<(), CollectError> {
-        let Done { candidate, result, crawl_delay, elapsed_ms } = done;
-        if let Some(host) = self.hosts.get_mut(&candidate.host) {
+        if let Some(host) = self.hosts.get_mut(&done.candidate.host) {
             host.n_under_way -= 1;
-            if let Some(delay) = crawl_delay.map(|delay| delay.min(MAX_HOST_PAUSE))
+            if let Some(delay) = done.crawl_delay.map(|delay| delay.min(MAX_HOST_PAUSE))
                 && delay > host.pause
             {
                 host.pause = delay;
                 host.free_at = host.free_at.max(Instant::now() + delay);
             }
             if let Err(Fault::Fetch(failure @ (FetchFailure::RateLimited { .. } | FetchFailure::ServerStatus { .. }))) =
-                &result
+                &done.result
                 && let Some(retry_after) = failure.retry_after()
             {
                 let pause = Duration::from_millis(retry_after.wait_ms(now_ms)).min(MAX_HOST_PAUSE);
                 host.free_at = host.free_at.max(Instant::now() + pause);
             }
         }
-        self.list(&candidate.host);
-        let mut record = FetchRecord {
-            id: candidate.id,
-            end: FetchEnd::Rejected,
-            outcome: "fetched",
-            detail: None,
-            http_status: None,
-            final_url: None,
-            etag: None,
-            last_modified: None,
-            elapsed_ms,
-        };
-        match result {
-            Ok(Got::Image { image, final_url, validators }) => {
-                record.end = FetchEnd::Image(image);
-                record.final_url = Some(final_url).filter(|url| *url != candidate.url);
-                (record.etag, record.last_modified) = (validators.etag, validators.last_modified);
-            }
-            Ok(Got::Unchanged { final_url }) => {
-                record.end = FetchEnd::Unchanged;
-                record.outcome = "not-modified";
-                record.final_url = Some(final_url).filter(|url| *url != candidate.url);
-            }
-            Err(Fault::Refused { class, reason }) => {
-                record.outcome = class;
-                record.detail = Some(reason);
-            }
-            Err(Fault::Fetch(failure)) => {
-                record.outcome = failure.class();
-                record.http_status = failure.status();
-                record.end = if !failure.is_retryable() {
-                    FetchEnd::Rejected
-                } else if candidate.attempts + 1 >= MAX_ATTEMPTS {
-                    FetchEnd::Failed
-                } else {
-                    FetchEnd::Again { again_ms: now_ms + self.backoff_ms(&candidate, &failure, now_ms) }
-                };
-                record.detail = Some(failure.to_string());
-            }
-            Err(Fault::Store(error)) => return Err(error.into()),
-        }
+        self.list(&done.candidate.host);
+        let record = record_of(done, self.request.seed, now_ms)?;
         self.ended.push(record);
         Ok(())
-    }
-
-    /// Doubles with each attempt, is at least what the server asks for, and has a quarter of jitter: what failed together
-    /// shall not come back together.
-    fn backoff_ms(&self, candidate: &CandidateRow, failure: &FetchFailure, now_ms: i64) -> i64 {
-        let own_ms = FIRST_BACKOFF_MS << candidate.attempts.min(10);
-        let asked_ms = failure.retry_after().map_or(0, |retry_after| retry_after.wait_ms(now_ms));
-        let base_ms = own_ms.max(asked_ms).min(MAX_BACKOFF_MS);
-        let stream = candidate.id.0.cast_unsigned().wrapping_mul(31).wrapping_add(candidate.attempts.into());
-        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(self.request.seed ^ stream);
-        i64::try_from(base_ms + random.random_range(0..=base_ms / 4)).unwrap_or(i64::MAX)
     }
 
     /// Sets out to record what has ended, unless a batch is being recorded: then it waits for the next turn.
@@ -509,60 +422,5 @@ impl Run<'_> {
 impl HostState {
     fn is_idle(&self) -> bool {
         self.is_drained && self.queue.is_empty() && self.n_under_way == 0
-    }
-}
-
-impl Hand {
-    async fn fetch(&self, candidate: CandidateRow) -> Done {
-        let began = Instant::now();
-        // It was normalised when it was found; a database is outside input all the same.
-        let (result, crawl_delay) = match normalize(&candidate.url, None) {
-            Ok(url) => (self.got(&candidate, &url).await, self.client.crawl_delay(&url)),
-            Err(refusal) => (Err(Fault::Fetch(refusal.into())), None),
-        };
-        let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Done { candidate, result, crawl_delay, elapsed_ms }
-    }
-
-    async fn got(&self, candidate: &CandidateRow, url: &url::Url) -> Result<Got, Fault> {
-        let known = Validators { etag: candidate.etag.clone(), last_modified: candidate.last_modified.clone() };
-        let has_validators = known != Validators::default();
-        let fetched = self.client.fetch(url, has_validators.then_some(&known)).await.map_err(Fault::Fetch)?;
-        let fetched = match fetched {
-            Fetched::Image(fetched) => fetched,
-            Fetched::NotModified { final_url } => return Ok(Got::Unchanged { final_url: final_url.into() }),
-        };
-        if fetched.final_url.host_str().is_some_and(|host| self.settings.excludes(host)) {
-            let reason = format!("it leads to {}, from where nothing is taken", fetched.final_url);
-            return Err(Fault::Refused { class: "excluded-host", reason });
-        }
-        let header = read_header(&fetched.bytes, &self.limits)
-            .map_err(|error| Fault::Refused { class: class_of(&error), reason: error.to_string() })?;
-        if !self.withdrawn.is_empty() && self.withdrawn.contains(&sha256(&fetched.bytes)) {
-            return Err(Fault::Refused {
-                class: "withdrawn",
-                reason: "this image was withdrawn from the project".into(),
-            });
-        }
-        let size_bytes = fetched.bytes.len() as u64;
-        let sha256 = self.store.put(fetched.bytes).await.map_err(Fault::Store)?;
-        let image = FetchedImage {
-            sha256,
-            width: header.width,
-            height: header.height,
-            format: header.format.name().to_owned(),
-            size_bytes,
-        };
-        Ok(Got::Image { image, final_url: fetched.final_url.into(), validators: fetched.validators })
-    }
-}
-
-/// The class of a picture that its header already condemns.
-fn class_of(error: &ImagingError) -> &'static str {
-    match error {
-        ImagingError::Empty | ImagingError::UnknownFormat(_) => "not-an-image",
-        ImagingError::TooManyBytes { .. } => "too-large",
-        ImagingError::TooManyPixels { .. } => "too-many-pixels",
-        ImagingError::Damaged { .. } => "damaged",
     }
 }

@@ -1,0 +1,95 @@
+//! How is one candidate fetched: asked for, looked at by its header, and put into the store?
+
+use std::collections::HashSet;
+
+use affectory_catalog::{CandidateRow, CatalogError, FetchedImage, ImageStore};
+use affectory_core::Sha256Hex;
+use affectory_imaging::{ImagingError, Limits, read_header, sha256};
+use tokio::time::{Duration, Instant};
+
+use crate::{Client, FetchFailure, FetchSettings, Fetched, Validators, normalize};
+
+/// What a fetch needs, shared by all that are under way.
+pub(super) struct Hand {
+    pub(super) client: Client,
+    pub(super) store: ImageStore,
+    pub(super) limits: Limits,
+    pub(super) settings: FetchSettings,
+    pub(super) withdrawn: HashSet<Sha256Hex>,
+}
+
+/// How a fetch ended, before it is decided what follows from it.
+pub(super) struct Done {
+    pub(super) candidate: CandidateRow,
+    pub(super) result: Result<Got, Fault>,
+    pub(super) crawl_delay: Option<Duration>,
+    pub(super) elapsed_ms: u64,
+}
+
+/// What came.
+pub(super) enum Got {
+    Image { image: FetchedImage, final_url: String, validators: Validators },
+    Unchanged { final_url: String },
+}
+
+/// What did not.
+pub(super) enum Fault {
+    Fetch(FetchFailure),
+    Refused { class: &'static str, reason: String },
+    Store(CatalogError),
+}
+
+impl Hand {
+    pub(super) async fn fetch(&self, candidate: CandidateRow) -> Done {
+        let began = Instant::now();
+        // It was normalised when it was found; a database is outside input all the same.
+        let (result, crawl_delay) = match normalize(&candidate.url, None) {
+            Ok(url) => (self.got(&candidate, &url).await, self.client.crawl_delay(&url)),
+            Err(refusal) => (Err(Fault::Fetch(refusal.into())), None),
+        };
+        let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Done { candidate, result, crawl_delay, elapsed_ms }
+    }
+
+    async fn got(&self, candidate: &CandidateRow, url: &url::Url) -> Result<Got, Fault> {
+        let known = Validators { etag: candidate.etag.clone(), last_modified: candidate.last_modified.clone() };
+        let has_validators = known != Validators::default();
+        let fetched = self.client.fetch(url, has_validators.then_some(&known)).await.map_err(Fault::Fetch)?;
+        let fetched = match fetched {
+            Fetched::Image(fetched) => fetched,
+            Fetched::NotModified { final_url } => return Ok(Got::Unchanged { final_url: final_url.into() }),
+        };
+        if fetched.final_url.host_str().is_some_and(|host| self.settings.excludes(host)) {
+            let reason = format!("it leads to {}, from where nothing is taken", fetched.final_url);
+            return Err(Fault::Refused { class: "excluded-host", reason });
+        }
+        let header = read_header(&fetched.bytes, &self.limits)
+            .map_err(|error| Fault::Refused { class: class_of(&error), reason: error.to_string() })?;
+        if !self.withdrawn.is_empty() && self.withdrawn.contains(&sha256(&fetched.bytes)) {
+            return Err(Fault::Refused {
+                class: "withdrawn",
+                reason: "this image was withdrawn from the project".into(),
+            });
+        }
+        let size_bytes = fetched.bytes.len() as u64;
+        let sha256 = self.store.put(fetched.bytes).await.map_err(Fault::Store)?;
+        let image = FetchedImage {
+            sha256,
+            width: header.width,
+            height: header.height,
+            format: header.format.name().to_owned(),
+            size_bytes,
+        };
+        Ok(Got::Image { image, final_url: fetched.final_url.into(), validators: fetched.validators })
+    }
+}
+
+/// The class of a picture that its header already condemns.
+fn class_of(error: &ImagingError) -> &'static str {
+    match error {
+        ImagingError::Empty | ImagingError::UnknownFormat(_) => "not-an-image",
+        ImagingError::TooManyBytes { .. } => "too-large",
+        ImagingError::TooManyPixels { .. } => "too-many-pixels",
+        ImagingError::Damaged { .. } => "damaged",
+    }
+}
