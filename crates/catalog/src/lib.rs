@@ -16,8 +16,9 @@ mod store;
 
 pub use catalog::Catalog;
 pub use collection::{
-    CandidateRow, FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, OutcomeCount, PageOutcome,
-    QuotaRow, RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow, YieldCount,
+    CandidateRow, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery,
+    OutcomeCount, PageOutcome, QuotaRow, RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow,
+    YieldCount,
 };
 pub use error::CatalogError;
 pub use project::{Project, ProjectConfig};
