@@ -6,6 +6,7 @@
 mod decode;
 mod encode;
 mod error;
+mod fit;
 mod hash;
 mod orientation;
 mod overlay;
@@ -13,8 +14,9 @@ mod pixels;
 mod transform;
 
 pub use decode::{Decoded, Header, ImageFormat, Limits, decode, read_header};
-pub use encode::{encode_jpeg, encode_png};
+pub use encode::{Chroma, encode_jpeg, encode_jpeg_with, encode_png};
 pub use error::ImagingError;
+pub use fit::{Fit, fit};
 pub use hash::{perceptual_hash, sha256};
 pub use overlay::{OverlayFace, overlay_svg};
 pub use pixels::{GrayImage, RgbImage};

@@ -27,6 +27,7 @@ pub async fn run(context: &Context, command: CollectCommand) -> anyhow::Result<(
         CollectCommand::Run(args) => collect(context, &args).await,
         CollectCommand::Status => status(context).await,
         CollectCommand::Retry(args) => retry(context, &args).await,
+        CollectCommand::Export(args) => super::export_images::run(context, &args).await,
     }
 }
 
@@ -156,7 +157,7 @@ fn describe(searches: &[SearchSummary], fetched: &FetchSummary) -> String {
         let minutes = (due_ms - now_ms()).max(0) / 60_000 + 1;
         text += &format!("\nsome are to be tried again: the next in {minutes} minutes, by affectory collect run");
     }
-    text + "\nnext: affectory collect status, affectory faces run"
+    text + "\nnext: affectory collect status, affectory faces run, affectory collect export"
 }
 
 async fn status(context: &Context) -> anyhow::Result<()> {
