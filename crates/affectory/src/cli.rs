@@ -1,5 +1,6 @@
 //! Which commands are there, and what do they take? Words and defaults only; behaviour is in `commands`.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -96,6 +97,8 @@ pub enum CollectCommand {
     List(CollectList),
     /// Put addresses back on the list that ended in certain ways
     Retry(CollectRetry),
+    /// Write the fetched images, resized, as WebDataset or Parquet shards; goes on where it was stopped or killed
+    Export(CollectExport),
 }
 
 #[derive(Debug, Args)]
@@ -157,6 +160,66 @@ pub struct CollectRetry {
     /// Outcomes as `collect status` shows them, or their beginnings: timeout, http-5xx, connect; 5xx and 4xx are understood
     #[arg(long, required = true, value_delimiter = ',', value_name = "OUTCOMES")]
     pub only: Vec<String>,
+}
+
+/// What a shard is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShardKind {
+    /// Tars with KEY.jpg and KEY.json
+    Webdataset,
+    /// Tables with the image in a column
+    Parquet,
+}
+
+/// What becomes of each image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImageMode {
+    /// The whole image on a white square
+    Border,
+    /// The shorter side becomes the size
+    #[value(alias = "keep_ratio")]
+    KeepRatio,
+    /// The square in the middle
+    #[value(alias = "center_crop")]
+    CenterCrop,
+    /// The bytes as fetched, not decoded; --size and --quality do not matter
+    Original,
+}
+
+#[derive(Debug, Args)]
+pub struct CollectExport {
+    /// Folder to write to: new, empty, or with an export begun with the same options
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// What a shard is
+    #[arg(long, value_enum, default_value = "webdataset")]
+    pub format: ShardKind,
+    /// Pixels
+    #[arg(long, default_value = "256", value_parser = side)]
+    pub size: NonZeroU32,
+    /// What becomes of each image
+    #[arg(long, value_enum, default_value = "border")]
+    pub mode: ImageMode,
+    /// Quality of the JPEGs
+    #[arg(long, default_value_t = 95, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: u8,
+    /// Images a shard
+    #[arg(long, default_value = "1000", value_parser = shard_size)]
+    pub shard_size: NonZeroU32,
+}
+
+fn side(text: &str) -> Result<NonZeroU32, String> {
+    within(text, 4096)
+}
+
+fn shard_size(text: &str) -> Result<NonZeroU32, String> {
+    // What a shard is made from is held in memory.
+    within(text, 100_000)
+}
+
+fn within(text: &str, most: u32) -> Result<NonZeroU32, String> {
+    let number = text.parse::<NonZeroU32>().ok().filter(|number| number.get() <= most);
+    number.ok_or_else(|| format!("is no whole number from 1 to {most}"))
 }
 
 /// How the data lies on disk.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod candidates;
+mod collected;
 mod counts;
 mod drops;
 mod import;

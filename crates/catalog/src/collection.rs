@@ -1,6 +1,8 @@
 //! What do the rows of collection look like: queries, searches, hits, hosts, candidates and how they ended?
 
-use affectory_core::{CandidateId, Expression, SearchId, Sha256Hex};
+use affectory_core::{CandidateId, Expression, PerceptualHash, SearchId, Sha256Hex};
+
+use crate::records::ImageRow;
 
 /// One question to one search engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -292,4 +294,46 @@ pub enum Spending {
     },
     /// No more today (UTC).
     Spent,
+}
+
+/// An image that was fetched, and where it was met.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CollectedImage {
+    /// The image; its own `phash` counts only where the one beside it is there.
+    pub image: ImageRow,
+    /// What it looks like; `None` until it has been decoded.
+    pub phash: Option<PerceptualHash>,
+    /// The answers that led to it, the first one found first.
+    pub sightings: Vec<CollectedSighting>,
+}
+
+/// One answer of a search engine that led to an image.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct CollectedSighting {
+    /// The provider asked.
+    pub provider: String,
+    /// The engine that answered, where a provider asks several.
+    pub engine: String,
+    /// What was asked.
+    pub query: String,
+    /// In which language, BCP 47.
+    pub language: String,
+    /// The expression whose faces were hoped for.
+    pub expression: Option<Expression>,
+    /// Place among the answers of its search, from 1.
+    pub rank: u32,
+    /// The image's address.
+    pub url: String,
+    /// The page the image stands on.
+    pub page_url: Option<String>,
+    /// What the engine calls it.
+    pub title: Option<String>,
+    /// Its licence as the engine states it.
+    pub license: Option<String>,
+    /// Where that licence is written down.
+    pub license_url: Option<String>,
+    /// Who made it.
+    pub creator: Option<String>,
+    /// When it was found, ms UTC.
+    pub found_ms: i64,
 }

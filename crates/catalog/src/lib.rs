@@ -16,9 +16,9 @@ mod store;
 
 pub use catalog::Catalog;
 pub use collection::{
-    CandidateRow, CandidateState, FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, OutcomeCount,
-    PaceRow, PageOutcome, QuotaRow, RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow, Spending,
-    YieldCount,
+    CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
+    NewHit, NewQuery, OutcomeCount, PaceRow, PageOutcome, QuotaRow, RecordedFetches, SearchCount, SearchFailure,
+    SearchNext, SearchRow, Spending, YieldCount,
 };
 pub use error::CatalogError;
 pub use project::{Project, ProjectConfig};

@@ -255,6 +255,67 @@ async fn every_address_has_one_outcome_and_an_image_keeps_every_hit() {
 
 /// A fetched image is not decoded; when an import brings the same bytes, what it looks like is known from then on.
 #[tokio::test]
+async fn collected_images_come_in_pages_with_every_sighting_and_without_withdrawn_ones() {
+    for Engine { catalog, .. } in engines("collected").await {
+        with_candidates(&catalog).await;
+        catalog.plan_queries(&[query(1)], 21).await.unwrap();
+        let search = claimed(&catalog, "w", 21).await;
+        let late = NewHit { title: Some("a \"late\" one\n".into()), ..hit(3, 7) };
+        catalog.record_page((search.id, "w"), &[late], &SearchNext::Done, None, 22).await.unwrap();
+        let hosts = catalog.claim_hosts("me", 9, 30, 100).await.unwrap();
+        let places: Vec<_> = hosts.iter().map(|host| place(host)).collect();
+        let due = catalog.list_due_candidates(&places, 9, 30).await.unwrap();
+        let of = |n: u64| due.iter().find(|row| row.url.ends_with(&format!("/{n}.jpg"))).unwrap().id;
+        let records = [
+            ended(of(3), image(71), "fetched"),
+            ended(of(4), image(72), "fetched"),
+            ended(of(5), FetchEnd::Rejected, "gone"),
+            // Another address of the first picture.
+            ended(of(6), image(71), "fetched"),
+            ended(of(7), image(73), "fetched"),
+        ];
+        catalog.record_fetches(&records, 40).await.unwrap();
+        // An image that no search led to is no part of the collection.
+        let item = ImportItem {
+            image: NewImage {
+                sha256: hash(99),
+                phash: PerceptualHash(1),
+                width: 1,
+                height: 1,
+                format: "png".into(),
+                size_bytes: 1,
+            },
+            sighting: NewSighting {
+                source: "s".into(),
+                path: "x".into(),
+                page_url: None,
+                license: None,
+                given_split: None,
+            },
+            faces: vec![],
+        };
+        catalog.record_import(&[item], 45).await.unwrap();
+        catalog.withdraw_image(&hash(72), "asked for", 50).await.unwrap();
+
+        let page = catalog.list_collected_images(ImageId(0), 1).await.unwrap();
+        assert_eq!(page.len(), 1);
+        assert_eq!((&page[0].image.image.sha256, page[0].phash), (&hash(71), None));
+        let met: Vec<_> = page[0].sightings.iter().map(|s| (s.url.as_str(), s.rank, s.found_ms)).collect();
+        let expected = [
+            ("https://h0.example/3.jpg", 4, 20),
+            ("https://h0.example/6.jpg", 7, 20),
+            ("https://h0.example/3.jpg", 7, 22),
+        ];
+        assert_eq!(met, expected);
+        let last = &page[0].sightings[2];
+        assert_eq!((last.query.as_str(), last.language.as_str()), ("wütende Frau 1", "de"));
+        assert_eq!((last.expression, last.title.as_deref()), (Some(Expression::Anger), Some("a \"late\" one\n")));
+        let rest = catalog.list_collected_images(page[0].image.id, 9).await.unwrap();
+        assert_eq!(rest.iter().map(|image| &image.image.image.sha256).collect::<Vec<_>>(), [&hash(73)]);
+    }
+}
+
+#[tokio::test]
 async fn an_import_tells_what_a_fetched_image_looks_like() {
     for Engine { catalog, .. } in engines("looks").await {
         with_candidates(&catalog).await;

@@ -26,7 +26,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    fn check_pixels(&self, width: u64, height: u64) -> Result<(), ImagingError> {
+    pub(crate) fn check_pixels(&self, width: u64, height: u64) -> Result<(), ImagingError> {
         match width.checked_mul(height) {
             Some(0) => Err(ImagingError::UnknownFormat("a side of 0 pixels".into())),
             Some(pixels) if pixels <= self.max_pixels => Ok(()),

@@ -7,6 +7,7 @@ mod copies;
 mod decode;
 mod encode;
 mod error;
+mod fit;
 mod hash;
 mod near;
 mod orientation;
@@ -16,8 +17,9 @@ mod transform;
 
 pub use copies::copies_of;
 pub use decode::{Decoded, Header, ImageFormat, Limits, decode, read_header};
-pub use encode::{encode_jpeg, encode_png};
+pub use encode::{Chroma, encode_jpeg, encode_jpeg_with, encode_png};
 pub use error::ImagingError;
+pub use fit::{Fit, fit};
 pub use hash::{Looks, looks, perceptual_hash, sha256};
 pub use near::{HashIndex, Near, near_pairs};
 pub use overlay::{OverlayFace, overlay_svg};

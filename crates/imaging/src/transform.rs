@@ -145,7 +145,7 @@ pub fn crop_resize(image: &RgbImage, bounding_box: BoundingBox, width: u32, heig
     let (top, bottom) = span(bounding_box.y, bounding_box.height, image.height);
     let is_inside = left >= 0.0 && top >= 0.0 && right <= f64::from(image.width) && bottom <= f64::from(image.height);
     if is_inside {
-        return resize_part(image, [left, top, right - left, bottom - top], width, height);
+        return resize_part(image, [left, top, right - left, bottom - top], width, height, FilterType::Bilinear);
     }
     let (first_column, first_row) = (left.floor() as i64, top.floor() as i64);
     let columns = (right.ceil() as i64 - first_column).max(1);
@@ -161,20 +161,20 @@ pub fn crop_resize(image: &RgbImage, bounding_box: BoundingBox, width: u32, heig
     }
     let padded = RgbImage { width: columns as u32, height: rows as u32, pixels: padded };
     let part = [left - first_column as f64, top - first_row as f64, right - left, bottom - top];
-    resize_part(&padded, part, width, height)
+    resize_part(&padded, part, width, height, FilterType::Bilinear)
 }
 
 /// The whole picture at another size (both sides > 0): bilinear, averaged over the source area when it shrinks.
 pub fn resize(image: &RgbImage, width: u32, height: u32) -> RgbImage {
-    resize_part(image, [0.0, 0.0, f64::from(image.width), f64::from(image.height)], width, height)
+    let whole = [0.0, 0.0, f64::from(image.width), f64::from(image.height)];
+    resize_part(image, whole, width, height, FilterType::Bilinear)
 }
 
 /// `part` is left, top, width, height inside the picture.
-fn resize_part(image: &RgbImage, part: [f64; 4], width: u32, height: u32) -> RgbImage {
+pub(crate) fn resize_part(image: &RgbImage, part: [f64; 4], width: u32, height: u32, filter: FilterType) -> RgbImage {
     let (width, height) = (width.max(1), height.max(1));
     let [left, top, across, down] = part;
-    let options =
-        ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(left, top, across, down);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(left, top, across, down);
     let mut out = Image::new(width, height, PixelType::U8x3);
     let done = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
         .ok()

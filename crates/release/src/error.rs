@@ -64,6 +64,21 @@ pub enum ReleaseError {
     /// An export into a place that is taken.
     #[error("{0} is there already and not an empty folder: choose another place")]
     TargetTaken(PathBuf),
+    /// An export of images into a folder where another one lies.
+    #[error(
+        "{path} holds an export with other options ({found}; asked for: {wanted}): repeat those, or choose another folder"
+    )]
+    OtherExport {
+        /// The folder.
+        path: PathBuf,
+        /// The options it was begun with.
+        found: String,
+        /// Those asked for now.
+        wanted: String,
+    },
+    /// Two exports of images into one folder at a time.
+    #[error("another process is exporting to {0}: wait for it, or choose another folder")]
+    ExportBusy(PathBuf),
     /// An image that an export needs cannot be used.
     #[error("item {item} cannot be exported: {reason}")]
     Item {
@@ -82,7 +97,7 @@ pub enum ReleaseError {
 
 impl ReleaseError {
     /// Puts action and path to an I/O error.
-    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReleaseError {
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReleaseError + use<> {
         let path = path.to_owned();
         move |source| ReleaseError::File { action, path, source }
     }

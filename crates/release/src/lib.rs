@@ -1,7 +1,7 @@
 //! How does data get in and out? Imports, releases (consensus, groups, splits, manifest, counts) and exports.
 //!
-//! In: folders, tables and archives of other databases; labelled faces of the catalogue. Out: rows and
-//! objects in the project; immutable releases under `releases/`; exports that others' programs read.
+//! In: folders, tables and archives of other databases; labelled faces and collected images of the catalogue. Out: rows
+//! and objects in the project; immutable releases under `releases/`; exports that others' programs read.
 //! This crate knows nothing of networks or training, has no SQL, and never reads the clock.
 //!
 //! ```
@@ -16,6 +16,7 @@
 pub mod build;
 mod error;
 pub mod export;
+pub mod images;
 pub mod import;
 mod item;
 mod load;

@@ -38,6 +38,7 @@ pub async fn run(context: &Context, command: CollectCommand) -> anyhow::Result<(
         CollectCommand::Status => status(context).await,
         CollectCommand::List(args) => list(context, &args).await,
         CollectCommand::Retry(args) => retry(context, &args).await,
+        CollectCommand::Export(args) => super::export_images::run(context, &args).await,
     }
 }
 

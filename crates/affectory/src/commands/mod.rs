@@ -5,6 +5,7 @@ mod collect;
 mod demo;
 mod doctor;
 mod evaluate;
+mod export_images;
 mod faces;
 mod import;
 mod init;

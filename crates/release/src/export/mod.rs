@@ -14,6 +14,8 @@ use affectory_catalog::Project;
 use affectory_core::{Progress, Stop};
 use futures::stream::{self, StreamExt as _};
 
+pub(crate) use picture::extension;
+
 use crate::build::{open_to_all, sync_folder};
 use crate::{Release, ReleaseError, ReleaseItem, load_release};
 

@@ -69,7 +69,7 @@ pub(super) fn landmarks_in_picture(item: &ReleaseItem) -> Option<Landmarks> {
 }
 
 /// The usual ending of a format's file names; formats come from the catalogue, names must be safe whatever it says.
-pub(super) fn extension(format: &str) -> &'static str {
+pub(crate) fn extension(format: &str) -> &'static str {
     match format {
         "jpeg" => "jpg",
         "png" => "png",

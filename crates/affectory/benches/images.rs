@@ -1,0 +1,256 @@
+//! How fast do addresses become a training set beside img2dataset, and in how much memory?
+//!
+//! `cargo bench -p affectory --bench images [N]` with Debian's nginx installed and `AFFECTORY_YARDSTICK_PYTHON`, a Python
+//! that has img2dataset. Both sides: whole commands from the list of addresses to WebDataset shards of 256x256 JPEGs
+//! (white border, quality 95), wall time with their start. Ours are two, `collect run --no-search` and `collect export`,
+//! and what is fetched stays in the project. Memory: resident, all processes of a command, sampled ten times a second.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use affectory_catalog::{NewHit, NewQuery, Project, SearchNext};
+use affectory_collect::{normalize, registrable_domain, url_key};
+use affectory_imaging::{Chroma, RgbImage, encode_jpeg_with};
+
+/// Different pictures of a size; each is served under many addresses, with other bytes.
+const N_DRAWN: u64 = 100;
+
+const ROUNDS: u32 = 3;
+
+#[tokio::main]
+async fn main() {
+    let n_images: usize = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(4_000);
+    for (name, sizes) in [
+        ("all 350x350", [(350, 350); 5]),
+        ("80 % 425x425, 20 % 1280x960", [(425, 425), (425, 425), (425, 425), (425, 425), (1280, 960)]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let n_bytes = draw(&folder.path().join("www"), n_images, &sizes);
+        println!("{n_images} JPEGs, {name}, {} kB each in the mean", n_bytes / n_images as u64 / 1000);
+        let Some((mut nginx, address)) = serve(folder.path()) else {
+            println!("SKIPPED: nginx is not installed (apt-get install nginx-light)");
+            return;
+        };
+        let urls: Vec<String> = (0..n_images).map(|n| format!("{address}/{n}.jpg")).collect();
+        for round in 1..=ROUNDS {
+            ours(&folder.path().join(format!("project{round}")), &urls).await;
+            for n_processes in ["1", "2"] {
+                theirs(folder.path(), &urls, n_processes, round);
+            }
+        }
+        nginx.kill().unwrap();
+        nginx.wait().unwrap();
+    }
+}
+
+/// The n-th of numbers that look random (splitmix64).
+fn noise(n: u64) -> u64 {
+    let mut z = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Writes pictures that compress like photographs of faces do (0.15 to 0.2 bytes a pixel); says how many bytes.
+fn draw(folder: &Path, n_images: usize, sizes: &[(u32, u32)]) -> u64 {
+    std::fs::create_dir(folder).unwrap();
+    let drawn: Vec<Vec<u8>> = (0..N_DRAWN)
+        .map(|n| {
+            let (width, height) = sizes[n as usize % sizes.len()];
+            encode_jpeg_with(&photograph(n, width, height), 88, Chroma::Quarter).unwrap()
+        })
+        .collect();
+    let mut n_bytes = 0;
+    for n in 0..n_images {
+        // A comment with a number of its own behind the start of the image.
+        let (start, rest) = drawn[n % drawn.len()].split_at(2);
+        let comment = [&[0xff, 0xfe, 0, 10][..], &(n as u64).to_be_bytes()].concat();
+        let bytes = [start, &comment, rest].concat();
+        n_bytes += bytes.len() as u64;
+        std::fs::write(folder.join(format!("{n}.jpg")), bytes).unwrap();
+    }
+    n_bytes
+}
+
+/// Soft shapes, finer and weaker ones above them, and a little grain.
+fn photograph(seed: u64, width: u32, height: u32) -> RgbImage {
+    let mut pixels = Vec::with_capacity((width * height * 3) as usize);
+    for y in 0..height {
+        for x in 0..width {
+            for channel in 0..3 {
+                // Colours change slowly, brightness in detail.
+                let soft = soft_noise(seed * 16 + channel, x, y, 60) * 130.0;
+                let detail = soft_noise(seed * 16 + 4, x, y, 14) * 60.0 + soft_noise(seed * 16 + 5, x, y, 5) * 26.0;
+                let grain = (noise(seed << 40 | u64::from(y) << 20 | u64::from(x)) % 7) as f32;
+                pixels.push((soft + detail + grain + 16.0).clamp(0.0, 255.0) as u8);
+            }
+        }
+    }
+    RgbImage { width, height, pixels }
+}
+
+/// Random values on a grid of `cell` pixels, bilinear between them, 0 to 1.
+fn soft_noise(seed: u64, x: u32, y: u32, cell: u32) -> f32 {
+    let value = |i: u32, j: u32| (noise(seed << 32 | u64::from(j) << 16 | u64::from(i)) % 1024) as f32 / 1023.0;
+    let (i, j) = (x / cell, y / cell);
+    let (s, t) = ((x % cell) as f32 / cell as f32, (y % cell) as f32 / cell as f32);
+    let above = value(i, j) * (1.0 - s) + value(i + 1, j) * s;
+    let below = value(i, j + 1) * (1.0 - s) + value(i + 1, j + 1) * s;
+    above * (1.0 - t) + below * t
+}
+
+/// A private nginx on a free loopback port, and its address.
+fn serve(folder: &Path) -> Option<(Child, String)> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let at = folder.display();
+    let config = format!(
+        "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\n\
+         events {{ worker_connections 4096; }}\n\
+         http {{ access_log off; sendfile on; keepalive_requests 1000000; types {{ image/jpeg jpg; }}\n\
+         client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u;\n\
+         scgi_temp_path {at}/s; server {{ listen 127.0.0.1:{port}; root {at}/www; }} }}\n"
+    );
+    // Its worker is another user, who has to be let in.
+    #[cfg(unix)]
+    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = folder.join("nginx.conf");
+    std::fs::write(&path, config).unwrap();
+    let child = Command::new("nginx").arg("-c").arg(&path).stderr(Stdio::null()).spawn().ok()?;
+    let began = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(10), "nginx does not answer");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Some((child, format!("http://127.0.0.1:{port}")))
+}
+
+/// A command to its end: seconds, and the most memory that it and its children had at a time, MB.
+fn timed(command: &mut Command) -> (f64, u64) {
+    let began = Instant::now();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let pid = child.id();
+    let (over, is_over) = std::sync::mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        let mut most_kib = 0;
+        while is_over.recv_timeout(Duration::from_millis(100)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            most_kib = resident_kib(pid).max(most_kib);
+        }
+        most_kib
+    });
+    let status = child.wait().unwrap();
+    let seconds = began.elapsed().as_secs_f64();
+    drop(over);
+    assert!(status.success(), "{command:?}: {status}");
+    (seconds, watch.join().unwrap() / 1000)
+}
+
+/// Resident memory of a process and all below it.
+fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let of_line = |line: &str| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok();
+    let own = status.lines().find_map(of_line).unwrap_or(0);
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let children = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let below: u64 = children
+        .map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).map(resident_kib).sum::<u64>())
+        .sum();
+    own + below
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock as the binary does")]
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+async fn ours(folder: &Path, urls: &[String]) {
+    let affectory = || Command::new(env!("CARGO_BIN_EXE_affectory"));
+    timed(affectory().arg("init").arg(folder));
+    let settings = "contact = \"lab@example.org\"\n[fetch]\nconcurrency = 64\nper_host = 64\npause_ms = 0\n\
+                    open_networks = [\"127.0.0.1\"]\n";
+    std::fs::write(folder.join("collect.toml"), settings).unwrap();
+    put_on_the_list(folder, urls).await;
+    let in_project = |args: &[&str]| timed(affectory().arg("--project").arg(folder).args(args));
+    let (fetching, fetch_mb) = in_project(&["collect", "run", "--no-search", "--patience", "0"]);
+    let out = folder.join("shards");
+    let (exporting, export_mb) = in_project(&["collect", "export", "--out", &out.display().to_string()]);
+    let stats: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("stats.json")).unwrap()).unwrap();
+    assert_eq!(stats["images"], urls.len());
+    let seconds = fetching + exporting;
+    println!(
+        "affectory: {seconds:.2} s ({fetching:.2} fetching, {exporting:.2} exporting), {:.0} images/s, {} MB",
+        urls.len() as f64 / seconds,
+        fetch_mb.max(export_mb)
+    );
+}
+
+/// What searching would have left in the catalogue; img2dataset's list is not timed either.
+async fn put_on_the_list(folder: &Path, urls: &[String]) {
+    let project = Project::open(folder).await.unwrap();
+    let query = NewQuery {
+        provider: "bench".into(),
+        text: "face".into(),
+        language: "en".into(),
+        expression: None,
+        negatives: vec![],
+    };
+    project.catalog.plan_queries(&[query], now_ms()).await.unwrap();
+    let search = project.catalog.claim_search("bench", "w", now_ms(), 60_000).await.unwrap().unwrap();
+    let hits = (1..).zip(urls).map(|(rank, url)| {
+        let url = normalize(url, None).unwrap();
+        NewHit {
+            rank,
+            url_sha256: url_key(&url),
+            host: registrable_domain(&url),
+            url: url.into(),
+            engine: "bench".into(),
+            page_url: None,
+            title: None,
+            license: None,
+            license_url: None,
+            creator: None,
+        }
+    });
+    let hits: Vec<NewHit> = hits.collect();
+    project.catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, None, now_ms()).await.unwrap();
+    project.catalog.close().await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark asks where its yardstick is")]
+fn theirs(folder: &Path, urls: &[String], n_processes: &str, round: u32) {
+    let Ok(python) = std::env::var("AFFECTORY_YARDSTICK_PYTHON") else {
+        println!("img2dataset: SKIPPED, AFFECTORY_YARDSTICK_PYTHON names no Python that has it");
+        return;
+    };
+    let list = folder.join("urls.txt");
+    std::fs::write(&list, urls.join("\n")).unwrap();
+    let output = folder.join(format!("shards{n_processes}-{round}"));
+    let (seconds, mb) = timed(
+        Command::new(&python)
+            .args(["-c", "import fire, img2dataset; fire.Fire(img2dataset.download)"])
+            .arg(format!("--url_list={}", list.display()))
+            .arg(format!("--output_folder={}", output.display()))
+            .arg(format!("--processes_count={n_processes}"))
+            .args(["--thread_count=64", "--output_format=webdataset", "--image_size=256", "--resize_mode=border"])
+            .args(["--encode_quality=95", "--compute_hash=sha256", "--number_sample_per_shard=1000"])
+            .env("NO_ALBUMENTATIONS_UPDATE", "1"),
+    );
+    let n_done = count_done(&output);
+    println!(
+        "img2dataset, {n_processes} processes x 64 threads: {seconds:.2} s, {n_done} images, {:.0} images/s, {mb} MB",
+        n_done as f64 / seconds
+    );
+}
+
+/// Successes by its own count.
+fn count_done(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let stats = files.filter(|path| path.to_string_lossy().ends_with("_stats.json"));
+    stats
+        .filter_map(|path| {
+            serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).ok()?).ok()?["successes"].as_u64()
+        })
+        .sum()
+}
