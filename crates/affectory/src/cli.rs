@@ -94,6 +94,8 @@ pub enum CollectCommand {
     Status,
     /// Put addresses back on the list that ended in certain ways
     Retry(CollectRetry),
+    /// Write one HTML file for a paper's supplement: drop-out at each step, counts, duplicates, licences, sample faces
+    Report(CollectReport),
 }
 
 #[derive(Debug, Args)]
@@ -135,6 +137,19 @@ pub struct CollectRun {
     /// Longest wait for something that is due later, seconds
     #[arg(long, default_value_t = 120)]
     pub patience: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct CollectReport {
+    /// Where the file is written [default: report.html in the project's folder; with --json: nowhere]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Show no faces: figures only
+    #[arg(long)]
+    pub no_pictures: bool,
+    /// Fixes which faces are shown
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
 }
 
 #[derive(Debug, Args)]

@@ -4,10 +4,12 @@ mod audit;
 mod candidates;
 mod counts;
 mod drops;
+mod findings;
 mod import;
 mod labels;
 mod pace;
 mod release;
+mod report;
 mod scan;
 mod searches;
 

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use affectory_catalog::Project;
 use affectory_collect::{
-    ApiClient, Client, CollectSettings, FetchPlace, FetchRequest, FetchSummary, Keywords, PlanOptions, SearchProvider,
-    SearchRequest, SearchSummary, build_providers, fetch, plan_table, record_plan, search,
+    ApiClient, Client, CollectSettings, FetchPlace, FetchRequest, FetchSummary, Keywords, Pictures, PlanOptions,
+    ReportRequest, SearchProvider, SearchRequest, SearchSummary, build_providers, fetch, gather_report, plan_table,
+    record_plan, report_html, search, write_report,
 };
 use affectory_core::Expression;
 use affectory_faces::{ScanRequest, ScanSummary, scan};
@@ -15,11 +16,14 @@ use affectory_imaging::Limits;
 use anyhow::{Context as _, bail};
 
 use super::{Context, faces, shown};
-use crate::cli::{CollectCommand, CollectPlan, CollectRetry, CollectRun};
+use crate::cli::{CollectCommand, CollectPlan, CollectReport, CollectRetry, CollectRun};
 use crate::environment::{now_ms, variable, worker_id, worker_is_alive};
 
 /// Whom to ask and how to fetch, in the project's folder.
 pub const SETTINGS_FILE: &str = "collect.toml";
+
+/// Where `collect report` writes, in the project's folder.
+const REPORT_FILE: &str = "report.html";
 
 /// A lab's own keyword files, in the project's folder.
 const KEYWORDS_FOLDER: &str = "keywords";
@@ -30,6 +34,7 @@ pub async fn run(context: &Context, command: CollectCommand) -> anyhow::Result<(
         CollectCommand::Run(args) => collect(context, &args).await,
         CollectCommand::Status => status(context).await,
         CollectCommand::Retry(args) => retry(context, &args).await,
+        CollectCommand::Report(args) => report(context, &args).await,
     }
 }
 
@@ -269,4 +274,26 @@ async fn retry(context: &Context, args: &CollectRetry) -> anyhow::Result<()> {
         chosen.join(", ")
     );
     context.print(&text, &serde_json::json!({ "reopened": n_opened, "outcomes": chosen }))
+}
+
+async fn report(context: &Context, args: &CollectReport) -> anyhow::Result<()> {
+    let project = context.open().await?;
+    let keywords = Keywords::with_folder(&project.root.join(KEYWORDS_FOLDER))?;
+    let root = std::path::absolute(&project.root).unwrap_or_else(|_| project.root.clone());
+    let name = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let request = ReportRequest {
+        project: &name,
+        now_ms: now_ms(),
+        usable_px: settings_of(&project)?.faces.usable_px,
+        pictures: if args.no_pictures { Pictures::None } else { Pictures::Seed(args.seed) },
+    };
+    let report = gather_report(&project, &keywords, &request).await.context("failed to gather the report")?;
+    let mut text = String::new();
+    // A script that asks for figures has asked for no file.
+    if args.out.is_some() || !context.is_json {
+        let path = args.out.clone().unwrap_or_else(|| project.root.join(REPORT_FILE));
+        write_report(&path, &report_html(&report))?;
+        text = shown(&path);
+    }
+    context.print(&text, &serde_json::to_value(&report).context("failed to print the report")?)
 }
