@@ -6,8 +6,8 @@ mod engines;
 
 use affectory_catalog::{
     AddressCounts, AnnotatorKind, Catalog, CopyCount, DetectedFace, FaceQuality, FetchEnd, FetchRecord, FetchedImage,
-    HostCount, ImportItem, IntentVotes, LicenseCount, NewAnnotation, NewFace, NewHit, NewImage, NewQuery, NewSighting,
-    ScanOutcome, ScanStatus, SearchNext, Unusable, UnusableCount,
+    HostCount, HostPlace, ImageRow, ImportItem, IntentVotes, LicenseCount, NewAnnotation, NewFace, NewHit, NewImage,
+    NewQuery, NewSighting, ScanOutcome, ScanStatus, SearchNext, Unusable, UnusableCount,
 };
 use affectory_core::{BoundingBox, CandidateId, Expression, ImageId, Landmarks, PerceptualHash, Point};
 use engines::{Engine, engines, hash};
@@ -37,9 +37,9 @@ fn hit(n: u64, engine: &str, license: Option<&str>) -> NewHit {
     }
 }
 
-fn ended(n: i64, end: FetchEnd, outcome: &'static str, elapsed_ms: u64) -> FetchRecord {
+fn ended(id: CandidateId, end: FetchEnd, outcome: &'static str, elapsed_ms: u64) -> FetchRecord {
     FetchRecord {
-        id: CandidateId(n),
+        id,
         end,
         outcome,
         detail: None,
@@ -78,13 +78,13 @@ fn face(size_px: f32, crop: Option<u64>) -> DetectedFace {
     }
 }
 
-fn seen(image: i64, unusable: Option<Unusable>, faces: Vec<DetectedFace>) -> ScanOutcome {
+fn seen(image: u64, images: &[ImageRow], unusable: Option<Unusable>, faces: Vec<DetectedFace>) -> ScanOutcome {
     ScanOutcome {
-        image_id: ImageId(image),
+        image_id: images.iter().find(|row| row.image.sha256 == hash(100 + image)).unwrap().id,
         status: if faces.is_empty() { ScanStatus::NoFace } else { ScanStatus::Found },
         error: None,
         unusable,
-        phash: Some(PerceptualHash(image as u64)),
+        phash: Some(PerceptualHash(image)),
         faces,
         updates: Vec::new(),
     }
@@ -110,21 +110,33 @@ async fn collection(catalog: &Catalog) {
         let search = catalog.claim_search("p", "w", 20, 1000).await.unwrap().unwrap();
         catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, None, 30).await.unwrap();
     }
+    let ids = addresses(catalog).await;
     let records = [
-        ended(1, image(1), "fetched", 10),
-        ended(2, image(1), "fetched", 30),
-        ended(3, image(2), "fetched", 20),
-        ended(4, image(3), "fetched", 40),
-        ended(5, image(4), "fetched", 50),
-        ended(6, FetchEnd::Rejected, "gone", 60),
+        ended(ids[0], image(1), "fetched", 10),
+        ended(ids[1], image(1), "fetched", 30),
+        ended(ids[2], image(2), "fetched", 20),
+        ended(ids[3], image(3), "fetched", 40),
+        ended(ids[4], image(4), "fetched", 50),
+        ended(ids[5], FetchEnd::Rejected, "gone", 60),
     ];
     catalog.record_fetches(&records, 90).await.unwrap();
+    let images = catalog.claim_images("mtcnn", "w", 9, 91, 1000).await.unwrap();
     let outcomes = [
-        seen(1, None, vec![face(80.0, Some(200)), face(50.0, None)]),
-        seen(2, Some(Unusable::SmallFaces), vec![face(40.0, None)]),
-        seen(3, Some(Unusable::NoFace), Vec::new()),
+        seen(1, &images, None, vec![face(80.0, Some(200)), face(50.0, None)]),
+        seen(2, &images, Some(Unusable::SmallFaces), vec![face(40.0, None)]),
+        seen(3, &images, Some(Unusable::NoFace), Vec::new()),
     ];
     catalog.record_scans("mtcnn", &outcomes, 95).await.unwrap();
+}
+
+/// The ids of the seven addresses; PostgreSQL leaves gaps for what was there before.
+async fn addresses(catalog: &Catalog) -> Vec<CandidateId> {
+    let place = |host: &str| HostPlace { host: host.into(), due_ms: i64::MIN, id: CandidateId(0) };
+    let places = [place("h0.example"), place("h1.example")];
+    let due = catalog.list_due_candidates(&places, 9, 50).await.unwrap();
+    let mut ids: Vec<CandidateId> = due.into_iter().map(|row| row.id).collect();
+    ids.sort_unstable();
+    ids
 }
 
 #[tokio::test]
@@ -147,8 +159,9 @@ async fn the_drop_out_is_counted_step_by_step() {
         assert_eq!(catalog.count_unusable().await.unwrap(), [reason("no-face"), reason("small-faces")]);
         let copies = [CopyCount { addresses: 1, images: 3 }, CopyCount { addresses: 2, images: 1 }];
         assert_eq!(catalog.count_copies().await.unwrap(), copies);
-        let looks = catalog.list_looks(ImageId(1), 1).await.unwrap();
-        assert_eq!((looks.len(), looks[0].image_id, looks[0].phash), (1, ImageId(2), PerceptualHash(2)));
+        let first = catalog.list_looks(ImageId(0), 1).await.unwrap();
+        let rest = catalog.list_looks(first[0].image_id, 9).await.unwrap();
+        assert_eq!(first.into_iter().chain(rest).map(|look| look.phash.0).collect::<Vec<_>>(), [1, 2, 3]);
     }
 }
 
@@ -250,8 +263,8 @@ async fn annotations_meet_the_expressions_that_were_asked_for() {
 async fn only_usable_faces_of_images_that_may_be_shown_are_samples() {
     for Engine { catalog, .. } in engines("samples").await {
         collection(&catalog).await;
-        assert_eq!(catalog.last_candidate().await.unwrap(), CandidateId(7));
-        let addresses: Vec<CandidateId> = (1..=7).rev().map(CandidateId).collect();
+        let last = catalog.last_candidate().await.unwrap();
+        let addresses: Vec<CandidateId> = (1..=last.0).rev().map(CandidateId).collect();
         let samples = catalog.list_face_samples(&addresses, 60).await.unwrap();
         let found: Vec<_> = samples.iter().map(|s| (s.query.as_str(), s.expression, s.host.as_str())).collect();
         let angst = |host| ("Angst", Expression::Fear, host);

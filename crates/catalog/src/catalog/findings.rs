@@ -52,17 +52,17 @@ impl Catalog {
         let rows = work
             .fetch(
                 "with found as (
-                     select query_id, candidate_id from hit join search on search.id = hit.search_id
-                     group by query_id, candidate_id),
+                     select search.query_id, candidate_id from hit join search on search.id = hit.search_id
+                     group by search.query_id, candidate_id),
                  per_query as (
-                     select query_id, count(*) as n_addresses, count(image_id) as n_fetched, count(case
+                     select found.query_id, count(*) as n_addresses, count(image_id) as n_fetched, count(case
                          when exists (select 1 from image where image.id = candidate.image_id and phash_known = 1
                                  and unusable is null)
                              and exists (select 1 from face where face.image_id = candidate.image_id
                                  and (size_px is null or size_px >= cast($2 as bigint))) then 1 end) as n_usable
                      from found cross join candidate
                      where candidate.id = found.candidate_id
-                     group by query_id),
+                     group by found.query_id),
                  asked as (
                      select query.id, provider, text, language, expression, coalesce(n_addresses, 0) as n_addresses,
                             coalesce(n_fetched, 0) as n_fetched, coalesce(n_usable, 0) as n_usable
@@ -171,7 +171,8 @@ impl Catalog {
     }
 
     /// Faces with a crop and at least `usable_px` large that these addresses brought, in their order; a face stands once
-    /// for each query that found its address. None of a withdrawn or dropped image.
+    /// for each query that found its address. None of a withdrawn or dropped image, nor one whose crop has the same bytes as
+    /// one of a withdrawn image: the same picture in another file.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
@@ -191,6 +192,9 @@ impl Catalog {
                      and image.id = candidate.image_id and withdrawn_ms is null and dropped_ms is null
                      and unusable is null
                      and face.image_id = image.id and crop_sha256 is not null and size_px >= cast($2 as bigint)
+                     and crop_sha256 not in (select hidden.crop_sha256 from image as gone cross join face as hidden
+                         where gone.withdrawn_ms is not null and hidden.image_id = gone.id
+                             and hidden.crop_sha256 is not null)
                      and hit.candidate_id = candidate.id and search.id = hit.search_id and query.id = search.query_id
                      and query.expression is not null
                  order by wanted.key, face.id, query.id, search.id",

@@ -31,9 +31,16 @@ pub async fn gather(
     request: &ReportRequest<'_>,
 ) -> Result<Report, ReportError> {
     let (catalog, usable_px) = (&project.catalog, request.usable_px);
-    let totals = catalog.collection_totals().await?;
-    let images = catalog.count_fetched_images(usable_px).await?;
-    let mut findings = catalog.count_findings(usable_px).await?;
+    // Side by side: each is a pass over a large table, and the catalogue reads on several connections.
+    let (totals, images, mut findings, queries, licenses, (hosts, n_hosts), votes) = tokio::try_join!(
+        catalog.collection_totals(),
+        catalog.count_fetched_images(usable_px),
+        catalog.count_findings(usable_px),
+        catalog.count_queries(QUERIES, usable_px),
+        catalog.count_licenses(),
+        catalog.list_top_hosts(HOSTS),
+        catalog.count_intent_votes(),
+    )?;
     fold_engines(&mut findings, ENGINES);
     let languages = languages(&findings, keywords);
     let codes: Vec<String> = languages.iter().map(|language| language.code.clone()).collect();
@@ -41,8 +48,7 @@ pub async fn gather(
         [(Axis::Engine, Axis::Language), (Axis::Language, Axis::Expression), (Axis::Engine, Axis::Expression)]
             .map(|(by, across)| cross(&findings, by, across, &codes))
             .to_vec();
-    let (licenses, other_licenses) = cut(catalog.count_licenses().await?);
-    let (hosts, n_hosts) = catalog.list_top_hosts(HOSTS).await?;
+    let (licenses, other_licenses) = cut(licenses);
     let mosaics = match request.pictures {
         Pictures::Seed(seed) => Some(mosaics(project, &intents(&findings), usable_px, seed).await?),
         Pictures::None => None,
@@ -70,14 +76,14 @@ pub async fn gather(
         outcomes: catalog.count_outcomes().await?,
         unusable: catalog.count_unusable().await?,
         crossings,
-        intents: intent_rows(&catalog.count_intent_votes().await?),
+        intents: intent_rows(&votes),
         copies: catalog.count_copies().await?,
         near_duplicates: near_duplicates(catalog).await?,
         licenses,
         other_licenses,
         hosts,
         n_hosts,
-        queries: catalog.count_queries(QUERIES, usable_px).await?,
+        queries,
         pace: catalog.list_pace(0).await?,
         languages,
         mosaics,

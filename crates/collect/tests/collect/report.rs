@@ -55,7 +55,7 @@ impl Lab {
             elapsed_ms: 7,
         };
         self.project.catalog.record_fetches(&[record], 60_000 * address).await.unwrap();
-        let crop = encode_jpeg(&RgbImage::filled(112, 112, [n, 90, 40]), 90).unwrap();
+        let crop = encode_jpeg(&RgbImage::filled(112, 112, [n * 60, 90, 40]), 90).unwrap();
         let crop_sha256 = self.project.store.put(crop.into()).await.unwrap();
         let face = DetectedFace {
             bounding_box: BoundingBox::new(1.0, 2.0, 80.0, 80.0).unwrap(),

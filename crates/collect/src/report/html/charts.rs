@@ -31,7 +31,7 @@ pub(super) fn section(report: &Report) -> Markup {
     let bars = span.bars(pace);
     html! {
         p {
-            (number(images)) " fetches brought an image in " (number(pace.len() as u64)) " minutes in which fetching went on, "
+            (number(images)) " fetches brought an image in " (number(pace.len() as u64)) " minutes of fetching, "
             "between " (utc(first.start_ms)) " and " (utc(last.start_ms + MINUTE_MS)) "; median " (number(median))
             ", most " (number(best)) " images in a minute."
         }

@@ -16,7 +16,7 @@ pub(super) fn section(report: &Report) -> Markup {
                 th.n scope="col" { "count" }
                 th.n scope="col" { "of the step before" }
                 th.n scope="col" { "of all hits" }
-                td.bar aria-hidden="true" {}
+                td.share aria-hidden="true" {}
             } }
             tbody {
                 @for (step, before) in report.steps.iter().zip(before) {
@@ -25,7 +25,7 @@ pub(super) fn section(report: &Report) -> Markup {
                         td.n { (number(step.count)) }
                         td.n { @if let Some(before) = before { (percent(step.count, before)) } }
                         td.n { (percent(step.count, first)) }
-                        td.bar aria-hidden="true" { span style={ "width:" (width(step.count, first)) "%" } {} }
+                        td.share aria-hidden="true" { span style={ "width:" (width(step.count, first)) "%" } {} }
                     }
                 }
             }
