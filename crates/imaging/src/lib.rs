@@ -3,19 +3,23 @@
 //! In: bytes that may be hostile. Out: upright 8-bit RGB pixels, or the reason why not.
 //! The only crate with image decoders; it knows nothing of files, databases or networks.
 
+mod copies;
 mod decode;
 mod encode;
 mod error;
 mod hash;
+mod near;
 mod orientation;
 mod overlay;
 mod pixels;
 mod transform;
 
+pub use copies::copies_of;
 pub use decode::{Decoded, Header, ImageFormat, Limits, decode, read_header};
 pub use encode::{encode_jpeg, encode_png};
 pub use error::ImagingError;
-pub use hash::{perceptual_hash, sha256};
+pub use hash::{Looks, looks, perceptual_hash, sha256};
+pub use near::{HashIndex, Near, near_pairs};
 pub use overlay::{OverlayFace, overlay_svg};
 pub use pixels::{GrayImage, RgbImage};
 pub use transform::{Similarity, TEMPLATE_112, align, crop_resize, resize, similarity_to_template};

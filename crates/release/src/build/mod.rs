@@ -18,7 +18,7 @@ use crate::names::check_name;
 use crate::{ReleaseError, ReleaseItem};
 pub use counts::CountTable;
 use gather::{Gathered, gather};
-pub use groups::{Kinship, MAX_DISTANCE, group, near_pairs};
+pub use groups::{Kinship, MAX_DISTANCE, group};
 pub use splits::{Dealt, Fractions, deal};
 pub(crate) use write::{MANIFEST, open_to_all, sync_folder};
 
