@@ -99,6 +99,8 @@ pub enum CollectCommand {
     Retry(CollectRetry),
     /// Write the fetched images, resized, as WebDataset or Parquet shards; goes on where it was stopped or killed
     Export(CollectExport),
+    /// Write one HTML file for a paper's supplement: drop-out at each step, counts, duplicates, licences, sample faces
+    Report(CollectReport),
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +155,19 @@ pub struct CollectList {
     /// At most so many
     #[arg(long)]
     pub limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct CollectReport {
+    /// Where the file is written [default: report.html in the project's folder; with --json: nowhere]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Show no faces: figures only
+    #[arg(long)]
+    pub no_pictures: bool,
+    /// Fixes which faces are shown
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
 }
 
 #[derive(Debug, Args)]

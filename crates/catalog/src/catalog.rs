@@ -5,10 +5,12 @@ mod candidates;
 mod collected;
 mod counts;
 mod drops;
+mod findings;
 mod import;
 mod labels;
 mod pace;
 mod release;
+mod report;
 mod scan;
 mod searches;
 

@@ -11,6 +11,7 @@ mod database;
 mod error;
 mod project;
 mod records;
+mod reporting;
 mod schema;
 mod store;
 
@@ -26,5 +27,9 @@ pub use records::{
     Annotation, AnnotatorKind, ConsensusRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan, GivenFaceUpdate,
     ImageRow, ImportItem, ImportOutcome, LabelledFace, NewAnnotation, NewFace, NewImage, NewRelease, NewSighting,
     ProjectCounts, ReleaseItemRow, ReleaseRow, ScanOutcome, ScanStatus, Sighting, Unusable,
+};
+pub use reporting::{
+    AddressCounts, CollectionTotals, CopyCount, FaceSample, FetchedImageTotals, FindingCount, FindingPlace, HostCount,
+    ImageLook, IntentVotes, LicenseCount, QueryCount, QueryCounts, UnusableCount,
 };
 pub use store::ImageStore;

@@ -17,6 +17,7 @@ mod fetch;
 mod keywords;
 mod net;
 mod provider;
+mod report;
 mod search;
 mod settings;
 
@@ -35,6 +36,10 @@ pub use provider::{
     ApiAnswer, ApiRequest, Ask, BadSlice, Hit, License, Method, NextStep, Page, ProviderError, ProviderFailure,
     ProviderKind, ProviderLimits, SafeSearch, SearchProvider, Secret, SkipReason, Token, UploadSlice, build_provider,
     build_providers, plan_slices,
+};
+pub use report::{
+    Axis, Crossing, IntentRow, LanguageName, Mosaic, MosaicFace, NearDuplicates, Pictures, Report, ReportError,
+    ReportRequest, Rest, Step, gather_report, report_html, write_report,
 };
 pub use search::{SearchRequest, SearchSummary, record_plan, search};
 pub use settings::{

@@ -1,32 +1,24 @@
 //! `affectory collect`: plans queries, asks search engines, fetches what they point at, says how far that is.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod export;
+mod report;
+mod run;
+mod status;
 
-use affectory_catalog::{CandidateState, PaceRow, Project};
-use affectory_collect::{
-    ApiClient, Client, CollectSettings, FetchPlace, FetchRequest, FetchSummary, Keywords, PlanOptions, SearchProvider,
-    SearchRequest, SearchSummary, build_providers, fetch, plan_table, record_plan, search,
-};
-use affectory_core::{CandidateId, Expression};
-use affectory_faces::{ScanRequest, ScanSummary, scan};
-use affectory_imaging::Limits;
+use std::collections::BTreeSet;
+
+use affectory_catalog::Project;
+use affectory_collect::{CollectSettings, Keywords, PlanOptions, plan_table, record_plan};
+use affectory_core::Expression;
 use anyhow::{Context as _, bail};
 
-use super::{Context, faces, shown};
-use crate::cli::{CollectCommand, CollectList, CollectPlan, CollectRetry, CollectRun};
-use crate::environment::{now_ms, variable, worker_id, worker_is_alive};
+use super::{Context, shown};
+use crate::cli::{CollectCommand, CollectPlan, CollectRetry};
+use crate::environment::now_ms;
 use crate::failure::printable;
 
 /// Whom to ask and how to fetch, in the project's folder.
 pub const SETTINGS_FILE: &str = "collect.toml";
-
-/// Over how long the pace is looked at.
-const PACE_WINDOW_MS: i64 = 10 * 60_000;
-
-/// Addresses that are listed in one go.
-const LIST_PAGE: u32 = 5_000;
 
 /// A lab's own keyword files, in the project's folder.
 const KEYWORDS_FOLDER: &str = "keywords";
@@ -34,11 +26,12 @@ const KEYWORDS_FOLDER: &str = "keywords";
 pub async fn run(context: &Context, command: CollectCommand) -> anyhow::Result<()> {
     match command {
         CollectCommand::Plan(args) => plan(context, &args).await,
-        CollectCommand::Run(args) => collect(context, &args).await,
-        CollectCommand::Status => status(context).await,
-        CollectCommand::List(args) => list(context, &args).await,
+        CollectCommand::Run(args) => run::run(context, &args).await,
+        CollectCommand::Status => status::status(context).await,
+        CollectCommand::List(args) => status::list(context, &args).await,
         CollectCommand::Retry(args) => retry(context, &args).await,
-        CollectCommand::Export(args) => super::export_images::run(context, &args).await,
+        CollectCommand::Export(args) => export::export(context, &args).await,
+        CollectCommand::Report(args) => report::report(context, &args).await,
     }
 }
 
@@ -87,241 +80,6 @@ async fn plan(context: &Context, args: &CollectPlan) -> anyhow::Result<()> {
         };
     }
     context.print(&text, &json)
-}
-
-async fn collect(context: &Context, args: &CollectRun) -> anyhow::Result<()> {
-    let project = context.open().await?;
-    let settings = settings_of(&project)?;
-    let client_settings = settings.client()?;
-    let providers: Vec<Box<dyn SearchProvider>> =
-        if args.no_search { Vec::new() } else { build_providers(&settings, variable)? };
-    if providers.is_empty() && !args.no_search {
-        bail!(
-            "{} names no provider to ask: write one into it, or fetch what was found before with --no-search",
-            shown(&project.root.join(SETTINGS_FILE))
-        );
-    }
-    let finder = if args.no_faces { None } else { Some(faces::finder(&args.detector, settings.faces.min_px)?) };
-    free_the_dead(&project).await?;
-    if let Some(finder) = &finder {
-        faces::free_the_dead(&project, finder.name()).await?;
-    }
-    let patience_ms = i64::from(args.patience) * 1000;
-    let search_request = SearchRequest { worker: worker_id(), patience_ms };
-    let fetch_request = FetchRequest { worker: worker_id(), patience_ms, seed: args.seed };
-    let api = ApiClient::new(&client_settings)?;
-    let client = Client::new(client_settings)?;
-    let scan_request = ScanRequest {
-        worker: worker_id(),
-        limits: Limits::default(),
-        keep_crops: true,
-        usable_px: Some(settings.faces.usable_px as f32),
-        drop_unusable: settings.faces.drop_unusable,
-    };
-    // Each stage ends when the one before it has ended and nothing is left; they meet in the catalogue alone.
-    let is_searching = AtomicBool::new(!providers.is_empty());
-    let is_fetching = Arc::new(AtomicBool::new(!args.no_fetch));
-    let searching = async {
-        let request = (&search_request, &settings.fetch);
-        let bars = context.bars.beside();
-        let outcome = search(&project.catalog, &providers, &api, request, now_ms, (&context.stop, &bars)).await;
-        is_searching.store(false, Ordering::Release);
-        outcome
-    };
-    let fetching = async {
-        if args.no_fetch {
-            return Ok(FetchSummary::default());
-        }
-        let place = FetchPlace { catalog: &project.catalog, store: &project.store };
-        let is_fed = || is_searching.load(Ordering::Acquire);
-        let bars = context.bars.beside();
-        let request = (&fetch_request, &settings.fetch);
-        let outcome = fetch(place, &client, request, is_fed, now_ms, (&context.stop, &bars)).await;
-        is_fetching.store(false, Ordering::Release);
-        outcome
-    };
-    // A task of its own: detection keeps its thread busy, and fetching has to go on meanwhile.
-    let looking = finder.map(|finder| {
-        let (project, stop, bars) = (project.clone(), context.stop.clone(), context.bars.beside());
-        let is_fetching = Arc::clone(&is_fetching);
-        tokio::spawn(async move {
-            let is_fed = || is_fetching.load(Ordering::Acquire);
-            scan((&project.catalog, &project.store), &finder, &scan_request, is_fed, now_ms, (&stop, &bars)).await
-        })
-    });
-    // All to their end: a failed search does not leave fetches unrecorded.
-    let (searches, fetched) = tokio::join!(searching, fetching);
-    let faces = match looking {
-        Some(task) => Some(task.await?),
-        None => None,
-    };
-    let (searches, fetched) =
-        (searches.context("failed to search")?, fetched.context("failed to fetch what was found")?);
-    let faces = faces.transpose().context("failed to look for faces")?;
-    let text = describe(&searches, &fetched, faces.as_ref());
-    context.print(&text, &serde_json::json!({ "searches": searches, "fetched": fetched, "faces": faces }))?;
-    if context.stop.is_requested() {
-        bail!("stopped before the end: the same command goes on from here");
-    }
-    Ok(())
-}
-
-/// Of this machine's processes we know which are dead; leases of other machines end by themselves.
-async fn free_the_dead(project: &Project) -> anyhow::Result<()> {
-    for worker in project.catalog.list_collectors().await? {
-        if !worker_is_alive(&worker) {
-            project.catalog.release_collector(&worker).await?;
-            tracing::info!("{worker} is gone: its searches and hosts are free again");
-        }
-    }
-    Ok(())
-}
-
-/// What a run did, for people.
-fn describe(searches: &[SearchSummary], fetched: &FetchSummary, faces: Option<&ScanSummary>) -> String {
-    let mut text = String::new();
-    for s in searches {
-        text += &format!("{}: {} pages, {} hits, {} new addresses", s.provider, s.pages, s.hits, s.candidates);
-        if s.left_out > 0 {
-            text += &format!("; {} results left out", s.left_out);
-        }
-        if s.failures > 0 {
-            text += &format!("; {} requests failed", s.failures);
-        }
-        if let Some(reason) = &s.ended_early {
-            text += &format!("; ended early: {}", printable(reason));
-        }
-        text.push('\n');
-    }
-    text += &format!(
-        "fetched {} ({} new images); {} without an image, {} failed after several attempts",
-        fetched.fetched, fetched.new_images, fetched.rejected, fetched.failed
-    );
-    if let Some(due_ms) = fetched.next_due_ms {
-        let minutes = (due_ms - now_ms()).max(0) / 60_000 + 1;
-        text += &format!("\nsome are to be tried again: the next in {minutes} minutes, by affectory collect run");
-    }
-    if let Some(faces) = faces {
-        text += &format!("\n{}", faces::describe(faces));
-    }
-    text + "\nnext: affectory collect status, affectory collect report"
-}
-
-async fn status(context: &Context) -> anyhow::Result<()> {
-    let project = context.open().await?;
-    let searches = project.catalog.count_searches().await?;
-    let outcomes = project.catalog.count_outcomes().await?;
-    let yields = project.catalog.count_yield().await?;
-    let quota = project.catalog.list_quota().await?;
-    if searches.is_empty() && !context.is_json {
-        return context.print_text("no query is on the list yet: put some there with `affectory collect plan`");
-    }
-    let mut text = String::from("provider      language  queries  open  failed  pages      hits\n");
-    let mut lines: Vec<(String, [u64; 5])> = Vec::new();
-    for row in &searches {
-        let label = format!("{:12}  {:8}", row.provider, row.language);
-        let counts = [row.queries, row.open, row.failed, row.pages, row.hits];
-        match lines.last_mut().filter(|(last, _)| *last == label) {
-            Some((_, sums)) => sums.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n),
-            None => lines.push((label, counts)),
-        }
-    }
-    for (label, [queries, open, failed, pages, hits]) in lines {
-        text += &format!("{label}  {queries:7}  {open:4}  {failed:6}  {pages:5}  {hits:8}\n");
-    }
-    text += "\nengine                expression  addresses   fetched\n";
-    let mut by_engine: Vec<(String, [u64; 2])> = Vec::new();
-    for row in &yields {
-        let expression = row.expression.map_or("-", |expression| expression.name());
-        let label = format!("{:20}  {expression:10}", printable(&row.engine));
-        match by_engine.iter_mut().find(|(known, _)| *known == label) {
-            Some((_, sums)) => {
-                sums[0] += row.candidates;
-                sums[1] += row.fetched;
-            }
-            None => by_engine.push((label, [row.candidates, row.fetched])),
-        }
-    }
-    for (label, [candidates, fetched]) in by_engine {
-        text += &format!("{label}  {candidates:9}  {fetched:8}\n");
-    }
-    text += "\naddresses  how the last attempt ended\n";
-    for row in &outcomes {
-        let state = if row.state == "new" { "waiting" } else { &row.state };
-        text += &format!("{:9}  {state}: {}\n", row.candidates, row.outcome.as_deref().unwrap_or("not tried yet"));
-    }
-    let now_ms = now_ms();
-    let pace = project.catalog.list_pace(now_ms - PACE_WINDOW_MS).await?;
-    let waiting = outcomes.iter().filter(|row| row.state == "new").map(|row| row.candidates).sum();
-    let pace = describe_pace(&mut text, &pace, waiting, now_ms);
-    let json = serde_json::json!({
-        "searches": searches, "yield": yields, "outcomes": outcomes, "requests": quota, "pace": pace,
-    });
-    context.print(&text, &json)
-}
-
-/// Says in `text` how fast fetching goes and when it will be over at this rate.
-fn describe_pace(text: &mut String, pace: &[PaceRow], waiting: u64, now_ms: i64) -> serde_json::Value {
-    let since_ms = pace.first().map_or(now_ms, |first| first.start_ms.max(now_ms - PACE_WINDOW_MS));
-    let seconds = ((now_ms - since_ms) as f64 / 1000.0).max(1.0);
-    let (ended, images) = pace.iter().fold((0, 0), |(ended, images), row| (ended + row.ended, images + row.images));
-    let (ended_per_s, images_per_s) = (ended as f64 / seconds, images as f64 / seconds);
-    let eta_s = (ended > 0).then(|| waiting as f64 / ended_per_s);
-    *text += &match eta_s {
-        _ if waiting == 0 => "\nno address waits\n".to_owned(),
-        Some(eta_s) => format!(
-            "\n{images_per_s:.1} images/s in the last {}; {waiting} addresses wait, at this rate for {}\n",
-            duration(seconds),
-            duration(eta_s)
-        ),
-        None => format!("\n{waiting} addresses wait; nothing was fetched in the last ten minutes\n"),
-    };
-    serde_json::json!({ "waiting": waiting, "ended_per_s": ended_per_s, "images_per_s": images_per_s, "eta_s": eta_s })
-}
-
-/// A length of time as people say it.
-fn duration(seconds: f64) -> String {
-    let seconds = seconds.round() as u64;
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
-async fn list(context: &Context, args: &CollectList) -> anyhow::Result<()> {
-    let project = context.open().await?;
-    let outcomes = if args.only.is_empty() { None } else { Some(fitting_outcomes(&project, &args.only).await?) };
-    let mut rest = args.limit.unwrap_or(usize::MAX);
-    let mut after = CandidateId(0);
-    let mut rows = Vec::new();
-    while rest > 0 {
-        let limit = u32::try_from(rest).unwrap_or(u32::MAX).min(LIST_PAGE);
-        let page = project.catalog.list_candidates(outcomes.as_deref(), after, limit).await?;
-        let Some(last) = page.last() else { break };
-        (after, rest) = (last.id, rest - page.len());
-        if context.is_json {
-            rows.extend(page);
-            continue;
-        }
-        let lines: Vec<String> = page.iter().map(line_of).collect();
-        context.print_text(&lines.join("\n"))?;
-    }
-    if context.is_json { context.print("", &serde_json::to_value(rows)?) } else { Ok(()) }
-}
-
-/// Outcome, address and reason, divided by tabs.
-fn line_of(row: &CandidateState) -> String {
-    let state = if row.state == "new" && row.outcome.is_none() { "waiting" } else { &row.state };
-    let mut line = format!("{}\t{}", row.outcome.as_deref().unwrap_or(state), printable(&row.url));
-    if let Some(detail) = &row.detail {
-        line += &format!("\t{}", printable(detail));
-    }
-    if let Some(unusable) = &row.unusable {
-        line += &format!("\t{unusable}");
-    }
-    line
 }
 
 async fn retry(context: &Context, args: &CollectRetry) -> anyhow::Result<()> {

@@ -5,7 +5,6 @@ mod collect;
 mod demo;
 mod doctor;
 mod evaluate;
-mod export_images;
 mod faces;
 mod import;
 mod init;

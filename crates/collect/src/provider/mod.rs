@@ -36,6 +36,7 @@ pub(crate) use configured::KeyNeed;
 pub use configured::{ProviderKind, build_provider, build_providers};
 pub use failure::{NextStep, ProviderError, ProviderFailure};
 pub use license::License;
+pub(crate) use reading::clean;
 pub use request::{ApiAnswer, ApiRequest, Method};
 pub use secret::Secret;
 pub(crate) use serpapi::Engine;

@@ -103,7 +103,7 @@ pub(super) fn web_url(text: &str) -> Result<Url, SkipReason> {
 
 /// One line without control characters and without marks that turn the writing direction; `None` if nothing is left.
 /// Cut with an ellipsis at `max_chars`. Joiners stay: Persian needs them.
-pub(super) fn clean(text: &str, max_chars: usize) -> Option<String> {
+pub(crate) fn clean(text: &str, max_chars: usize) -> Option<String> {
     let mut out = String::new();
     let mut n_chars = 0;
     for word in text.split(|letter: char| letter.is_whitespace() || letter.is_control()) {

@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
 mod net;
+mod report;
 mod stages;
 mod support;

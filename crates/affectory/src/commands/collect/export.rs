@@ -4,10 +4,10 @@ use affectory_imaging::Fit;
 use affectory_release::images::{ImageExportOptions, ImageExportSummary, ImageShape, ShardFormat, export_images};
 use anyhow::bail;
 
-use super::{Context, shown};
+use super::super::{Context, shown};
 use crate::cli::{CollectExport, ImageMode, ShardKind};
 
-pub async fn run(context: &Context, args: &CollectExport) -> anyhow::Result<()> {
+pub(super) async fn export(context: &Context, args: &CollectExport) -> anyhow::Result<()> {
     let fitted = |fit| ImageShape::Fitted { fit, size: args.size, quality: args.quality };
     let options = ImageExportOptions {
         format: match args.format {

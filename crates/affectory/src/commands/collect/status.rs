@@ -1,0 +1,133 @@
+//! `affectory collect status` and `list`: how far is it, how fast does it go, and how did each address end?
+
+use affectory_catalog::{CandidateState, PaceRow};
+use affectory_core::CandidateId;
+
+use super::super::Context;
+use super::fitting_outcomes;
+use crate::cli::CollectList;
+use crate::environment::now_ms;
+use crate::failure::printable;
+
+/// Over how long the pace is looked at.
+const PACE_WINDOW_MS: i64 = 10 * 60_000;
+
+/// Addresses that are listed in one go.
+const LIST_PAGE: u32 = 5_000;
+
+pub(super) async fn status(context: &Context) -> anyhow::Result<()> {
+    let project = context.open().await?;
+    let searches = project.catalog.count_searches().await?;
+    let outcomes = project.catalog.count_outcomes().await?;
+    let yields = project.catalog.count_yield().await?;
+    let quota = project.catalog.list_quota().await?;
+    if searches.is_empty() && !context.is_json {
+        return context.print_text("no query is on the list yet: put some there with `affectory collect plan`");
+    }
+    let mut text = String::from("provider      language  queries  open  failed  pages      hits\n");
+    let mut lines: Vec<(String, [u64; 5])> = Vec::new();
+    for row in &searches {
+        let label = format!("{:12}  {:8}", row.provider, row.language);
+        let counts = [row.queries, row.open, row.failed, row.pages, row.hits];
+        match lines.last_mut().filter(|(last, _)| *last == label) {
+            Some((_, sums)) => sums.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n),
+            None => lines.push((label, counts)),
+        }
+    }
+    for (label, [queries, open, failed, pages, hits]) in lines {
+        text += &format!("{label}  {queries:7}  {open:4}  {failed:6}  {pages:5}  {hits:8}\n");
+    }
+    text += "\nengine                expression  addresses   fetched\n";
+    let mut by_engine: Vec<(String, [u64; 2])> = Vec::new();
+    for row in &yields {
+        let expression = row.expression.map_or("-", |expression| expression.name());
+        let label = format!("{:20}  {expression:10}", printable(&row.engine));
+        match by_engine.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, sums)) => {
+                sums[0] += row.candidates;
+                sums[1] += row.fetched;
+            }
+            None => by_engine.push((label, [row.candidates, row.fetched])),
+        }
+    }
+    for (label, [candidates, fetched]) in by_engine {
+        text += &format!("{label}  {candidates:9}  {fetched:8}\n");
+    }
+    text += "\naddresses  how the last attempt ended\n";
+    for row in &outcomes {
+        let state = if row.state == "new" { "waiting" } else { &row.state };
+        text += &format!("{:9}  {state}: {}\n", row.candidates, row.outcome.as_deref().unwrap_or("not tried yet"));
+    }
+    let now_ms = now_ms();
+    let pace = project.catalog.list_pace(now_ms - PACE_WINDOW_MS).await?;
+    let waiting = outcomes.iter().filter(|row| row.state == "new").map(|row| row.candidates).sum();
+    let pace = describe_pace(&mut text, &pace, waiting, now_ms);
+    let json = serde_json::json!({
+        "searches": searches, "yield": yields, "outcomes": outcomes, "requests": quota, "pace": pace,
+    });
+    context.print(&text, &json)
+}
+
+/// Says in `text` how fast fetching goes and when it will be over at this rate.
+fn describe_pace(text: &mut String, pace: &[PaceRow], waiting: u64, now_ms: i64) -> serde_json::Value {
+    let since_ms = pace.first().map_or(now_ms, |first| first.start_ms.max(now_ms - PACE_WINDOW_MS));
+    let seconds = ((now_ms - since_ms) as f64 / 1000.0).max(1.0);
+    let (ended, images) = pace.iter().fold((0, 0), |(ended, images), row| (ended + row.ended, images + row.images));
+    let (ended_per_s, images_per_s) = (ended as f64 / seconds, images as f64 / seconds);
+    let eta_s = (ended > 0).then(|| waiting as f64 / ended_per_s);
+    *text += &match eta_s {
+        _ if waiting == 0 => "\nno address waits\n".to_owned(),
+        Some(eta_s) => format!(
+            "\n{images_per_s:.1} images/s in the last {}; {waiting} addresses wait, at this rate for {}\n",
+            duration(seconds),
+            duration(eta_s)
+        ),
+        None => format!("\n{waiting} addresses wait; nothing was fetched in the last ten minutes\n"),
+    };
+    serde_json::json!({ "waiting": waiting, "ended_per_s": ended_per_s, "images_per_s": images_per_s, "eta_s": eta_s })
+}
+
+/// A length of time as people say it.
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+pub(super) async fn list(context: &Context, args: &CollectList) -> anyhow::Result<()> {
+    let project = context.open().await?;
+    let outcomes = if args.only.is_empty() { None } else { Some(fitting_outcomes(&project, &args.only).await?) };
+    let mut rest = args.limit.unwrap_or(usize::MAX);
+    let mut after = CandidateId(0);
+    let mut rows = Vec::new();
+    while rest > 0 {
+        let limit = u32::try_from(rest).unwrap_or(u32::MAX).min(LIST_PAGE);
+        let page = project.catalog.list_candidates(outcomes.as_deref(), after, limit).await?;
+        let Some(last) = page.last() else { break };
+        (after, rest) = (last.id, rest - page.len());
+        if context.is_json {
+            rows.extend(page);
+            continue;
+        }
+        let lines: Vec<String> = page.iter().map(line_of).collect();
+        context.print_text(&lines.join("\n"))?;
+    }
+    if context.is_json { context.print("", &serde_json::to_value(rows)?) } else { Ok(()) }
+}
+
+/// Outcome, address and reason, divided by tabs.
+fn line_of(row: &CandidateState) -> String {
+    let state = if row.state == "new" && row.outcome.is_none() { "waiting" } else { &row.state };
+    let mut line = format!("{}\t{}", row.outcome.as_deref().unwrap_or(state), printable(&row.url));
+    if let Some(detail) = &row.detail {
+        line += &format!("\t{}", printable(detail));
+    }
+    if let Some(unusable) = &row.unusable {
+        line += &format!("\t{unusable}");
+    }
+    line
+}
