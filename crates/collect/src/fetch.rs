@@ -26,8 +26,11 @@ use crate::{Client, CollectError, FetchFailure, FetchSettings};
 /// A host nobody reports on for this long is handed out again.
 const LEASE_MS: i64 = 2 * 60 * 1000;
 
-/// Candidates taken from a host's queue at a time.
+/// Candidates taken from a host's queue at a time, at most.
 const CHUNK: u32 = 500;
+
+/// Candidates of all leased hosts that are held in memory, about: with many hosts each has fewer.
+const MOST_HELD: u32 = 30_000;
 
 /// Outcomes in one transaction: enough that its disk flush is cheap, few enough that a kill costs little.
 const BATCH: usize = 500;
@@ -245,7 +248,9 @@ impl Run<'_> {
         if places.is_empty() {
             return Ok(());
         }
-        let taken = self.catalog.list_due_candidates(&places, CHUNK, now_ms).await?;
+        let n_hosts = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX).max(1);
+        let chunk = (MOST_HELD / n_hosts).clamp(self.settings.per_host * 4, CHUNK);
+        let taken = self.catalog.list_due_candidates(&places, chunk, now_ms).await?;
         let mut n_taken: HashMap<String, u32> = HashMap::new();
         for candidate in taken {
             *n_taken.entry(candidate.host.clone()).or_default() += 1;
@@ -257,7 +262,7 @@ impl Run<'_> {
         }
         for place in &places {
             if let Some(host) = self.hosts.get_mut(&place.host) {
-                host.is_drained = n_taken.get(&place.host).copied().unwrap_or(0) < CHUNK;
+                host.is_drained = n_taken.get(&place.host).copied().unwrap_or(0) < chunk;
             }
             self.list(&place.host);
         }
