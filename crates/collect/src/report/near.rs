@@ -1,6 +1,7 @@
 //! How many images look like another one?
 
 use affectory_core::PerceptualHash;
+use affectory_imaging::near_pairs;
 
 /// Bits that may differ between near-duplicates, as everywhere in the program.
 const DISTANCE: u32 = 4;
@@ -26,34 +27,16 @@ impl NearDuplicates {
     }
 }
 
-/// Groups hashes. Cut into five bands, two hashes that differ in at most four bits agree in one band whole, so only
-/// hashes that share a band are compared.
+/// Groups what is near, along chains, as a release does.
 pub(super) fn near_duplicate_groups(hashes: &[PerceptualHash]) -> NearDuplicates {
-    let mut sorted: Vec<u64> = hashes.iter().map(|hash| hash.0).collect();
-    sorted.sort_unstable();
-    // Equal ones are one with a weight: a placeholder served a thousand times must not be compared with itself.
-    let equal: Vec<(u64, u64)> = sorted.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect();
-    let mut leader: Vec<usize> = (0..equal.len()).collect();
-    let n_bands = DISTANCE + 1;
-    for band in 0..n_bands {
-        let (from, to) = (64 * band / n_bands, 64 * (band + 1) / n_bands);
-        let key = |at: &usize| (equal[*at].0 >> from) & (u64::MAX >> (64 - (to - from)));
-        let mut order: Vec<usize> = (0..equal.len()).collect();
-        order.sort_unstable_by_key(key);
-        for bucket in order.chunk_by(|a, b| key(a) == key(b)) {
-            for (nth, &a) in bucket.iter().enumerate() {
-                for &b in &bucket[nth + 1..] {
-                    if (equal[a].0 ^ equal[b].0).count_ones() <= DISTANCE {
-                        let (a, b) = (find(&mut leader, a), find(&mut leader, b));
-                        leader[a.max(b)] = a.min(b);
-                    }
-                }
-            }
-        }
+    let mut leader: Vec<usize> = (0..hashes.len()).collect();
+    for (a, b) in near_pairs(hashes, DISTANCE) {
+        let (a, b) = (find(&mut leader, a), find(&mut leader, b));
+        leader[a.max(b)] = a.min(b);
     }
-    let mut members = vec![0u64; equal.len()];
-    for at in 0..equal.len() {
-        members[find(&mut leader, at)] += equal[at].1;
+    let mut members = vec![0u64; hashes.len()];
+    for at in 0..hashes.len() {
+        members[find(&mut leader, at)] += 1;
     }
     members.retain(|size| *size > 1);
     members.sort_unstable();
