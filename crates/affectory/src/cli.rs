@@ -221,6 +221,9 @@ pub struct CollectExport {
     /// Images a shard
     #[arg(long, default_value = "1000", value_parser = shard_size)]
     pub shard_size: NonZeroU32,
+    /// Leave out images that look like one found before (perceptual hashes at most 2 of 64 bits apart)
+    #[arg(long)]
+    pub unique: bool,
 }
 
 fn side(text: &str) -> Result<NonZeroU32, String> {

@@ -181,6 +181,8 @@ pub struct ImageLook {
     pub image_id: ImageId,
     /// Its perceptual hash.
     pub phash: PerceptualHash,
+    /// Whether it is neither withdrawn nor dropped.
+    pub is_kept: bool,
 }
 
 /// A face that may be shown: of usable size, of an image that is neither withdrawn nor dropped.

@@ -22,6 +22,7 @@ mod geometry;
 mod hash;
 mod ids;
 mod label_set;
+mod sets;
 mod stage;
 
 pub use affect::{Arousal, Valence, ValenceArousal};
@@ -31,6 +32,7 @@ pub use geometry::{BoundingBox, Landmarks, Point};
 pub use hash::{PerceptualHash, Sha256Hex};
 pub use ids::{AnnotationId, AnnotatorId, CandidateId, FaceId, ImageId, ReleaseId, SearchId};
 pub use label_set::LabelSet;
+pub use sets::DisjointSets;
 pub use stage::{Progress, Silent, Split, Stop};
 
 /// What can be wrong with a value that comes from outside.

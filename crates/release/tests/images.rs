@@ -8,9 +8,10 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use affectory_catalog::{
-    FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, Project, ProjectConfig, SearchNext,
+    FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, Project, ProjectConfig, ScanOutcome, ScanStatus,
+    SearchNext,
 };
-use affectory_core::{CandidateId, Expression, Silent, Stop};
+use affectory_core::{CandidateId, Expression, ImageId, PerceptualHash, Silent, Stop};
 use affectory_imaging::{Fit, Limits, RgbImage, decode, encode_png, read_header, sha256};
 use affectory_release::ReleaseError;
 use affectory_release::images::{ImageExportOptions, ImageExportSummary, ImageShape, ShardFormat, export_images};
@@ -91,7 +92,7 @@ async fn collected(folder: &Path) -> Project {
 fn options(format: ShardFormat) -> ImageExportOptions {
     let number = |n: u32| NonZeroU32::new(n).unwrap();
     let shape = ImageShape::Fitted { fit: Fit::Border, size: number(32), quality: 90 };
-    ImageExportOptions { format, shape, shard_size: number(3) }
+    ImageExportOptions { format, shape, shard_size: number(3), is_unique: false }
 }
 
 async fn export(
@@ -209,6 +210,37 @@ async fn what_was_withdrawn_since_is_gone_from_the_next_run() {
     let summary = export(&project, &options(ShardFormat::WebDataset), &out).await.unwrap();
     assert_eq!((summary.shards, summary.kept, summary.images), (2, 1, 4));
     assert!(!files(&out).keys().any(|name| name.starts_with("00002")));
+}
+
+/// Of pictures that look the same the first one that is exported stays, even if an earlier one was withdrawn.
+#[tokio::test]
+async fn a_unique_export_leaves_out_what_looks_like_an_image_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = collected(&folder.path().join("p")).await;
+    let images = project.catalog.list_collected_images(ImageId(0), 99).await.unwrap();
+    let scan = project.catalog.claim_images("d", "w", 99, 10, 10).await.unwrap();
+    assert_eq!(scan.len(), images.len());
+    // Pairs of neighbours look the same but for two bits; the withdrawn one is like the last.
+    let outcome = |n: usize, image_id: ImageId| ScanOutcome {
+        image_id,
+        status: ScanStatus::NoFace,
+        error: None,
+        unusable: None,
+        phash: Some(PerceptualHash((0xffff << (8 * (n / 2))) ^ if n % 2 == 1 { 0b11 } else { 0 })),
+        faces: Vec::new(),
+        updates: Vec::new(),
+    };
+    let outcomes: Vec<_> = scan.iter().enumerate().map(|(n, image)| outcome(n, image.id)).collect();
+    project.catalog.record_scans("d", &outcomes, 11).await.unwrap();
+    let all = export(&project, &options(ShardFormat::WebDataset), &folder.path().join("all")).await.unwrap();
+    let unique = ImageExportOptions { is_unique: true, ..options(ShardFormat::WebDataset) };
+    let target = folder.path().join("unique");
+    let some = export(&project, &unique, &target).await.unwrap();
+    assert_eq!((all.twins, some.twins), (0, images.len() as u64 / 2));
+    assert_eq!(some.images + some.rejects, images.len() as u64 - some.twins);
+    project.catalog.withdraw_image(&images[0].image.image.sha256, "asked for", 12).await.unwrap();
+    let later = export(&project, &unique, &target).await.unwrap();
+    assert_eq!(later.images + later.rejects, some.images + some.rejects, "its twin takes its place");
 }
 
 #[tokio::test]

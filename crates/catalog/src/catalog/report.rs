@@ -144,7 +144,7 @@ impl Catalog {
         let mut work = self.database.read().await.map_err(failed())?;
         let rows = work
             .fetch(
-                "select id, phash from image
+                "select id, phash, case when withdrawn_ms is null and dropped_ms is null then 1 else 0 end from image
                  where id > $1 and phash_known = 1
                      and exists (select 1 from candidate where candidate.image_id = image.id)
                  order by id limit $2",
@@ -155,7 +155,7 @@ impl Catalog {
         rows.iter()
             .map(|row| {
                 let phash = PerceptualHash(row.int(1)?.cast_unsigned());
-                Ok(ImageLook { image_id: ImageId(row.int(0)?), phash })
+                Ok(ImageLook { image_id: ImageId(row.int(0)?), phash, is_kept: row.int(2)? == 1 })
             })
             .collect()
     }

@@ -1,6 +1,6 @@
 //! How many images look like another one?
 
-use affectory_core::PerceptualHash;
+use affectory_core::{DisjointSets, PerceptualHash};
 use affectory_imaging::near_pairs;
 
 /// Bits that may differ between near-duplicates, as everywhere in the program.
@@ -29,27 +29,18 @@ impl NearDuplicates {
 
 /// Groups what is near, along chains, as a release does.
 pub(super) fn near_duplicate_groups(hashes: &[PerceptualHash]) -> NearDuplicates {
-    let mut leader: Vec<usize> = (0..hashes.len()).collect();
+    let mut sets = DisjointSets::new(hashes.len());
     for (a, b) in near_pairs(hashes, DISTANCE) {
-        let (a, b) = (find(&mut leader, a), find(&mut leader, b));
-        leader[a.max(b)] = a.min(b);
+        sets.join(a, b);
     }
     let mut members = vec![0u64; hashes.len()];
     for at in 0..hashes.len() {
-        members[find(&mut leader, at)] += 1;
+        members[sets.find(at)] += 1;
     }
     members.retain(|size| *size > 1);
     members.sort_unstable();
     let sizes = members.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect();
     NearDuplicates { images: hashes.len() as u64, sizes }
-}
-
-fn find(leader: &mut [usize], mut member: usize) -> usize {
-    while leader[member] != member {
-        leader[member] = leader[leader[member]];
-        member = leader[member];
-    }
-    member
 }
 
 #[cfg(test)]

@@ -2,29 +2,11 @@
 
 use std::collections::HashMap;
 
-use affectory_core::PerceptualHash;
+use affectory_core::{DisjointSets, PerceptualHash};
 use affectory_imaging::near_pairs;
 
 /// Largest distance that is searched: beyond it, unlike faces count as the same.
 pub const MAX_DISTANCE: u32 = 8;
-
-/// Disjoint sets with path halving; the smallest member names its set, so the names do not depend on the order of joins.
-struct Sets(Vec<usize>);
-
-impl Sets {
-    fn find(&mut self, mut member: usize) -> usize {
-        while self.0[member] != member {
-            self.0[member] = self.0[self.0[member]];
-            member = self.0[member];
-        }
-        member
-    }
-
-    fn join(&mut self, a: usize, b: usize) {
-        let (a, b) = (self.find(a), self.find(b));
-        self.0[a.max(b)] = a.min(b);
-    }
-}
 
 /// What a face has in common with others.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +21,7 @@ pub struct Kinship<'a> {
 
 /// The group of each face: the position of the first face that is in it. `distance` `None` leaves looks aside.
 pub fn group(faces: &[Kinship], distance: Option<u32>) -> Vec<usize> {
-    let mut sets = Sets((0..faces.len()).collect());
+    let mut sets = DisjointSets::new(faces.len());
     let mut by_image = HashMap::new();
     let mut by_page = HashMap::new();
     for (at, face) in faces.iter().enumerate() {

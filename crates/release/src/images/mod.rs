@@ -12,8 +12,10 @@ mod pipeline;
 mod record;
 mod render;
 mod shard_file;
+mod twins;
 mod webdataset;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use affectory_catalog::{CollectedImage, Project};
@@ -23,6 +25,7 @@ use crate::ReleaseError;
 use folder::ExportFolder;
 use pipeline::write_shard;
 use record::{ShardRecord, fingerprint};
+use twins::list_twins;
 
 pub use options::{ImageExportOptions, ImageShape, ShardFormat};
 pub use record::{ImageReject, RejectKind};
@@ -41,6 +44,8 @@ pub struct ImageExportSummary {
     pub kept: u64,
     /// Images in it.
     pub images: u64,
+    /// Images left out because one before them looks the same.
+    pub twins: u64,
     /// Images that could not be exported: `rejects.csv` says which and why.
     pub rejects: u64,
     /// Bytes of all shards.
@@ -75,21 +80,22 @@ pub async fn export_images(
     let mut records: Vec<ShardRecord> = Vec::new();
     let mut n_kept = 0;
     let mut is_stopped = false;
-    let mut next = plan_shard(project, options, None).await?;
+    let twins = if options.is_unique { list_twins(&project.catalog).await? } else { HashSet::new() };
+    let mut next = plan_shard(project, options, &twins, None).await?;
     while let Some(plan) = next {
         let fingerprint = fingerprint(&plan.images);
         if let Some(record) = folder.find_whole(plan.number, &fingerprint) {
             progress.advance(plan.images.len() as u64);
             n_kept += 1;
             records.push(record);
-            next = plan_shard(project, options, Some(&plan)).await?;
+            next = plan_shard(project, options, &twins, Some(&plan)).await?;
             continue;
         }
         folder.begin_change()?;
         // The next shard's rows are read while this one's pictures are at work.
         let (written, following) = tokio::join!(
             write_shard(project, options, &folder, (&plan, fingerprint), (stop, progress)),
-            plan_shard(project, options, Some(&plan)),
+            plan_shard(project, options, &twins, Some(&plan)),
         );
         match written? {
             Some(record) => records.push(record),
@@ -109,6 +115,7 @@ pub async fn export_images(
         shards: records.len() as u64,
         kept: n_kept,
         images: records.iter().map(|record| record.images).sum(),
+        twins: twins.len() as u64,
         rejects: records.iter().map(|record| record.rejects.len() as u64).sum(),
         bytes: records.iter().map(|record| record.bytes).sum(),
         stopped: is_stopped,
@@ -121,6 +128,7 @@ pub async fn export_images(
 async fn plan_shard(
     project: &Project,
     options: &ImageExportOptions,
+    twins: &HashSet<ImageId>,
     before: Option<&ShardPlan>,
 ) -> Result<Option<ShardPlan>, ReleaseError> {
     let (number, first_place) =
@@ -134,8 +142,8 @@ async fn plan_shard(
         }
         let page = project.catalog.list_collected_images(after, wanted).await?;
         let is_last = (page.len() as u32) < wanted;
-        images.extend(page);
-        after = images.last().map_or(after, |image| image.image.id);
+        after = page.last().map_or(after, |image| image.image.id);
+        images.extend(page.into_iter().filter(|image| !twins.contains(&image.image.id)));
         if is_last {
             break;
         }

@@ -56,6 +56,8 @@ pub struct ImageExportOptions {
     pub shape: ImageShape,
     /// Images a shard.
     pub shard_size: NonZeroU32,
+    /// Whether an image that looks like one before it is left out.
+    pub is_unique: bool,
 }
 
 impl ImageExportOptions {
@@ -66,6 +68,7 @@ impl ImageExportOptions {
             "version": 1,
             "format": self.format.name(),
             "shard_size": self.shard_size,
+            "unique": self.is_unique,
         });
         match self.shape {
             ImageShape::Original => json["mode"] = "original".into(),

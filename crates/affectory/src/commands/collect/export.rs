@@ -21,6 +21,7 @@ pub(super) async fn export(context: &Context, args: &CollectExport) -> anyhow::R
             ImageMode::Original => ImageShape::Original,
         },
         shard_size: args.shard_size,
+        is_unique: args.unique,
     };
     let project = context.open().await?;
     let summary = export_images(&project, &options, &args.out, (&context.stop, &context.bars)).await?;
@@ -36,6 +37,9 @@ fn describe(summary: &ImageExportSummary) -> String {
     let mut text = format!("{} images in {} shards in {}", summary.images, summary.shards, shown(&summary.target));
     if summary.kept > 0 {
         text += &format!("; {} shards were there already", summary.kept);
+    }
+    if summary.twins > 0 {
+        text += &format!("; {} images left out that look like one before them", summary.twins);
     }
     if summary.rejects > 0 {
         text += &format!(
