@@ -144,7 +144,9 @@ impl Catalog {
         let mut work = self.database.read().await.map_err(failed())?;
         let rows = work
             .fetch(
-                "select id, phash, case when withdrawn_ms is null and dropped_ms is null then 1 else 0 end from image
+                "select id, phash,
+                     cast(case when withdrawn_ms is null and dropped_ms is null then 1 else 0 end as bigint)
+                 from image
                  where id > $1 and phash_known = 1
                      and exists (select 1 from candidate where candidate.image_id = image.id)
                  order by id limit $2",

@@ -1,16 +1,12 @@
 //! Does the catalogue keep its promises as the queue of a collection, on both engines?
 
-#![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
-
-mod engines;
-
+use crate::engines::{Engine, databases, engines, hash, run_sql};
 use affectory_catalog::{
     Catalog, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImageStore, ImportItem, NewFace, NewHit, NewImage,
     NewQuery, NewSighting, PaceRow, PageOutcome, ScanOutcome, ScanStatus, SearchFailure, SearchNext, SearchRow,
     Spending, Unusable,
 };
 use affectory_core::{BoundingBox, CandidateId, Expression, FaceId, ImageId, PerceptualHash, Sha256Hex};
-use engines::{Engine, databases, engines, hash, run_sql};
 
 fn query(n: u64) -> NewQuery {
     NewQuery {
@@ -440,10 +436,10 @@ async fn an_unusable_image_leaves_the_store_and_an_import_brings_it_back() {
 #[tokio::test]
 async fn a_catalogue_of_version_2_is_brought_forward_with_its_data() {
     const PORTABLE: [&str; 2] =
-        [include_str!("../migrations/0001_the_way.sql"), include_str!("../migrations/0002_collect.sql")];
+        [include_str!("../../migrations/0001_the_way.sql"), include_str!("../../migrations/0002_collect.sql")];
     let tails = [
-        include_str!("../migrations/0001_the_way.sqlite.sql"),
-        include_str!("../migrations/0001_the_way.postgres.sql"),
+        include_str!("../../migrations/0001_the_way.sqlite.sql"),
+        include_str!("../../migrations/0001_the_way.postgres.sql"),
     ];
     let identities = ["integer primary key", "bigint generated always as identity primary key"];
     for (((url, _folder), tail), identity) in databases("from_2").await.into_iter().zip(tails).zip(identities) {
@@ -478,10 +474,10 @@ async fn a_catalogue_of_version_2_is_brought_forward_with_its_data() {
 /// A project of the first version with data in it opens with this one, and nothing of it is lost.
 #[tokio::test]
 async fn a_catalogue_of_version_1_is_brought_forward_with_its_data() {
-    const PORTABLE: &str = include_str!("../migrations/0001_the_way.sql");
+    const PORTABLE: &str = include_str!("../../migrations/0001_the_way.sql");
     let tails = [
-        include_str!("../migrations/0001_the_way.sqlite.sql"),
-        include_str!("../migrations/0001_the_way.postgres.sql"),
+        include_str!("../../migrations/0001_the_way.sqlite.sql"),
+        include_str!("../../migrations/0001_the_way.postgres.sql"),
     ];
     let identities = ["integer primary key", "bigint generated always as identity primary key"];
     for (((url, _folder), tail), identity) in databases("from_1").await.into_iter().zip(tails).zip(identities) {

@@ -1,18 +1,14 @@
 //! Does the catalogue keep its promises on both engines? One story a question, each told on SQLite and on PostgreSQL.
 
-#![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
-
-mod engines;
-
 use std::collections::HashSet;
 
+use crate::engines::{Engine, engines, hash, run_sql};
 use affectory_catalog::{
     AnnotatorKind, Catalog, CatalogError, ConsensusRow, DetectedFace, FaceQuality, ImageStore, ImportItem,
     ImportOutcome, NewAnnotation, NewFace, NewImage, NewRelease, NewSighting, ReleaseItemRow, ScanOutcome, ScanStatus,
 };
 use affectory_core::{Arousal, BoundingBox, Expression, FaceId, Landmarks, PerceptualHash, Split, Valence};
 use bytes::Bytes;
-use engines::{Engine, engines, hash, run_sql};
 
 fn annotation(annotator: &str, expression: Expression, valence: f32) -> NewAnnotation {
     NewAnnotation {

@@ -1,0 +1,8 @@
+//! Does the catalogue keep its promises on both engines? One question a module; one program, so that it is linked once.
+
+#![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
+
+mod collection;
+mod engines;
+mod reporting;
+mod store;
