@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
 mod engines;
+mod reporting;
 
 use affectory_catalog::{
     Catalog, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImageStore, ImportItem, NewFace, NewHit, NewImage,
