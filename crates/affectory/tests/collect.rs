@@ -151,6 +151,12 @@ fn a_collection_killed_twelve_times_ends_as_an_undisturbed_one() {
     assert!(n_killed > 0, "no run was hit");
     json(&wild, &["collect", "run"]);
     assert_eq!(state(&wild), state(&calm));
+    // The report is written where it was asked for, and by --json alone nowhere.
+    let out = folder.path().join("supplement.html");
+    let report = json(&wild, &["collect", "report", "--no-pictures", "--out", out.to_str().unwrap()]);
+    assert_eq!(report["totals"]["fetched"], json(&calm, &["collect", "report"])["totals"]["fetched"]);
+    assert!(std::fs::read_to_string(out).unwrap().starts_with("<!DOCTYPE html>") && !calm.join("report.html").exists());
+    assert!(run(&calm, &["collect", "report"]).status.success() && calm.join("report.html").exists());
     // Nothing is left to do, and a second look at what was gone is one command.
     assert_eq!(json(&wild, &["collect", "run"])["fetched"]["fetched"], 0);
     assert!(json(&wild, &["collect", "retry", "--only", "gone"])["reopened"].as_u64() > Some(5));

@@ -1,12 +1,13 @@
 //! Are the figures of the report right, on both engines?
 
-use crate::engines::{Engine, engines, hash};
 use affectory_catalog::{
     AddressCounts, AnnotatorKind, Catalog, CopyCount, DetectedFace, FaceQuality, FetchEnd, FetchRecord, FetchedImage,
     HostCount, HostPlace, ImageRow, ImportItem, IntentVotes, LicenseCount, NewAnnotation, NewFace, NewHit, NewImage,
     NewQuery, NewSighting, ScanOutcome, ScanStatus, SearchNext, Unusable, UnusableCount,
 };
 use affectory_core::{BoundingBox, CandidateId, Expression, ImageId, Landmarks, PerceptualHash, Point};
+
+use crate::engines::{Engine, engines, hash};
 
 fn query(text: &str, language: &str, expression: Expression) -> NewQuery {
     NewQuery {
