@@ -160,11 +160,14 @@ pub async fn fetch(
                     run.summary.next_due_ms = due_ms;
                     break;
                 }
+                let wait_s = due_ms.map(|due_ms| (due_ms - now_ms()).max(0) / 1000);
+                let next = wait_s.map(|wait_s| format!("; the next attempt is due in {wait_s} s")).unwrap_or_default();
+                progress.note(&(run.describe() + &next));
                 tokio::time::sleep(CLAIM_PAUSE).await;
             }
             continue;
         }
-        run.tell(progress);
+        progress.note(&run.describe());
         let wake = run.next_start().unwrap_or(next_flush).min(next_flush).min(next_claim.max(Instant::now()));
         tokio::select! {
             Some(done) = run.under_way.join_next() => run.end(done?, now_ms())?,
@@ -378,14 +381,14 @@ impl Run<'_> {
     }
 
     /// What a watcher wants to know beside the number of candidates that are over.
-    fn tell(&self, progress: &dyn Progress) {
+    fn describe(&self) -> String {
         let FetchSummary { fetched, new_images, rejected, failed, postponed, .. } = self.summary;
-        progress.note(&format!(
+        format!(
             "{fetched} fetched, {new_images} new images, {} without one, {postponed} put off; {} under way, {} hosts",
             rejected + failed,
             self.under_way.len(),
             self.hosts.len()
-        ));
+        )
     }
 
     fn has_idle_hosts_only(&self) -> bool {

@@ -62,7 +62,7 @@ pub struct ScanSummary {
     pub small_faces: u64,
     /// New faces.
     pub faces: u64,
-    /// Images taken out of the store.
+    /// How often an image was taken out of the store: again, if another address brought it back meanwhile.
     pub dropped: u64,
     /// Faces that came with the data and were seen.
     pub given_seen: u64,

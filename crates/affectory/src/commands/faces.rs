@@ -79,7 +79,7 @@ pub(super) fn describe(summary: &ScanSummary) -> String {
         text += &format!(", {} with small faces only", summary.small_faces);
     }
     if summary.dropped > 0 {
-        text += &format!("; {} unusable images taken out of the store", summary.dropped);
+        text += "; the bytes of unusable ones were taken out of the store";
     }
     let given = summary.given_seen + summary.given_missed;
     if given > 0 {
