@@ -13,10 +13,10 @@ mod overlay;
 mod pixels;
 mod transform;
 
-pub use decode::{Decoded, Header, ImageFormat, Limits, decode, decode_into, read_header};
+pub use decode::{Decoded, Header, ImageFormat, Limits, decode, read_header};
 pub use encode::{Chroma, encode_jpeg, encode_jpeg_with, encode_png};
 pub use error::ImagingError;
-pub use fit::{Fit, Fitter};
+pub use fit::{Fit, fit};
 pub use hash::{perceptual_hash, sha256};
 pub use overlay::{OverlayFace, overlay_svg};
 pub use pixels::{GrayImage, RgbImage};
