@@ -127,8 +127,9 @@ fn serve(folder: &Path) -> Option<(Child, String)> {
     Some((child, format!("http://127.0.0.1:{port}")))
 }
 
-/// A command to its end: seconds, and the most memory that it and its children had at a time, MB.
-fn timed(command: &mut Command) -> (f64, u64) {
+/// A command to its end.
+fn timed(command: &mut Command) -> Cost {
+    let cpu_before = cpu_of_children();
     let began = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pid = child.id();
@@ -144,7 +145,24 @@ fn timed(command: &mut Command) -> (f64, u64) {
     let seconds = began.elapsed().as_secs_f64();
     drop(over);
     assert!(status.success(), "{command:?}: {status}");
-    (seconds, watch.join().unwrap() / 1000)
+    Cost { seconds, cpu_seconds: cpu_of_children() - cpu_before, mb: watch.join().unwrap() / 1000 }
+}
+
+/// What a command took.
+struct Cost {
+    seconds: f64,
+    /// Of all its processes, on all cores.
+    cpu_seconds: f64,
+    /// The most resident memory that its processes had at a time.
+    mb: u64,
+}
+
+/// CPU seconds of all processes that ended below this one.
+fn cpu_of_children() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    // cutime and cstime, in ticks of 10 ms.
+    (fields[13].parse::<f64>().unwrap() + fields[14].parse::<f64>().unwrap()) / 100.0
 }
 
 /// Resident memory of a process and all below it.
@@ -173,16 +191,20 @@ async fn ours(folder: &Path, urls: &[String]) {
     std::fs::write(folder.join("collect.toml"), settings).unwrap();
     put_on_the_list(folder, urls).await;
     let in_project = |args: &[&str]| timed(affectory().arg("--project").arg(folder).args(args));
-    let (fetching, fetch_mb) = in_project(&["collect", "run", "--no-search", "--patience", "0"]);
+    let fetching = in_project(&["collect", "run", "--no-search", "--patience", "0"]);
     let out = folder.join("shards");
-    let (exporting, export_mb) = in_project(&["collect", "export", "--out", &out.display().to_string()]);
+    let exporting = in_project(&["collect", "export", "--out", &out.display().to_string()]);
     let stats: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("stats.json")).unwrap()).unwrap();
     assert_eq!(stats["images"], urls.len());
-    let seconds = fetching + exporting;
+    let seconds = fetching.seconds + exporting.seconds;
     println!(
-        "affectory: {seconds:.2} s ({fetching:.2} fetching, {exporting:.2} exporting), {:.0} images/s, {} MB",
+        "affectory: {seconds:.2} s ({:.2} fetching, {:.2} exporting), {:.0} images/s, {} MB, CPU {:.2} + {:.2} s",
+        fetching.seconds,
+        exporting.seconds,
         urls.len() as f64 / seconds,
-        fetch_mb.max(export_mb)
+        fetching.mb.max(exporting.mb),
+        fetching.cpu_seconds,
+        exporting.cpu_seconds,
     );
 }
 
@@ -227,7 +249,7 @@ fn theirs(folder: &Path, urls: &[String], n_processes: &str, round: u32) {
     let list = folder.join("urls.txt");
     std::fs::write(&list, urls.join("\n")).unwrap();
     let output = folder.join(format!("shards{n_processes}-{round}"));
-    let (seconds, mb) = timed(
+    let cost = timed(
         Command::new(&python)
             .args(["-c", "import fire, img2dataset; fire.Fire(img2dataset.download)"])
             .arg(format!("--url_list={}", list.display()))
@@ -239,8 +261,11 @@ fn theirs(folder: &Path, urls: &[String], n_processes: &str, round: u32) {
     );
     let n_done = count_done(&output);
     println!(
-        "img2dataset, {n_processes} processes x 64 threads: {seconds:.2} s, {n_done} images, {:.0} images/s, {mb} MB",
-        n_done as f64 / seconds
+        "img2dataset, {n_processes} processes x 64 threads: {:.2} s, {n_done} images, {:.0} images/s, {} MB, CPU {:.2} s",
+        cost.seconds,
+        n_done as f64 / cost.seconds,
+        cost.mb,
+        cost.cpu_seconds,
     );
 }
 

@@ -143,7 +143,7 @@ fn plot(rates: Vec<(f64, f64)>) {
     let line = LinePlot::new().with_data(rates).with_color("#1b6ca8").with_stroke_width(1.5);
     let plots = vec![Plot::Line(line)];
     let layout = Layout::auto_from_plots(&plots)
-        .with_title("Fetching from 1,000 loopback hosts, a million addresses in the catalogue")
+        .with_title("1,000 loopback hosts, a million addresses")
         .with_x_label("images asked for")
         .with_y_label("images/s for each 10,000");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/collect-million.svg");

@@ -159,17 +159,9 @@ fn sniff_within(bytes: &[u8], limits: &Limits) -> Result<ImageFormat, ImagingErr
 /// # Errors
 /// An [`ImagingError`] that says why the bytes are refused.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImagingError> {
-    decode_into(bytes, limits, Vec::new())
-}
-
-/// As [`decode`], into the memory of a picture that is done with, where the format can make use of it.
-///
-/// # Errors
-/// As [`decode`].
-pub fn decode_into(bytes: &[u8], limits: &Limits, memory: Vec<u8>) -> Result<Decoded, ImagingError> {
     let format = sniff_within(bytes, limits)?;
     let (image, orientation) = match format {
-        ImageFormat::Jpeg => decode_jpeg(bytes, limits, memory)?,
+        ImageFormat::Jpeg => decode_jpeg(bytes, limits)?,
         ImageFormat::Png => decode_png(bytes, limits)?,
         ImageFormat::WebP => decode_webp(bytes, limits)?,
         ImageFormat::Gif => (decode_gif(bytes, limits)?, 1),
@@ -212,18 +204,13 @@ fn open_jpeg<'a>(
     Ok((decoder, (info.width.into(), info.height.into(), orientation)))
 }
 
-fn decode_jpeg(bytes: &[u8], limits: &Limits, memory: Vec<u8>) -> Result<Oriented, ImagingError> {
+fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<Oriented, ImagingError> {
     let bad = |reason: &dyn std::fmt::Display| damaged(ImageFormat::Jpeg, reason);
     let (mut decoder, (width, height, orientation)) = open_jpeg(bytes, limits)?;
-    let size_bytes = decoder.output_buffer_size().ok_or_else(|| bad(&"no size"))?;
-    if size_bytes as u64 != u64::from(width) * u64::from(height) * 3 {
+    let pixels = decoder.decode().map_err(|e| bad(&e))?;
+    if pixels.len() as u64 != u64::from(width) * u64::from(height) * 3 {
         return Err(bad(&"the decoder returned another number of pixels"));
     }
-    // Zeroed: what a damaged file leaves open must not show another picture.
-    let mut pixels = memory;
-    pixels.clear();
-    pixels.resize(size_bytes, 0);
-    decoder.decode_into(&mut pixels).map_err(|e| bad(&e))?;
     Ok((RgbImage { width, height, pixels }, orientation))
 }
 

@@ -26,7 +26,7 @@ pub fn encode_png(image: &RgbImage) -> Result<Vec<u8>, ImagingError> {
 pub enum Chroma {
     /// As finely as brightness (4:4:4).
     Full,
-    /// Averaged over 2x2 pixels (4:2:0), as cameras and OpenCV write it: half the work and two thirds of the bytes.
+    /// Averaged over 2x2 pixels (4:2:0), as cameras and OpenCV write it: two thirds of the time, and fewer bytes.
     Quarter,
 }
 

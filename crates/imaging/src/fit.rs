@@ -1,6 +1,6 @@
 //! How does a picture of any shape come to the one size that a training set wants?
 
-use fast_image_resize::{FilterType, Resizer};
+use fast_image_resize::FilterType;
 
 use crate::transform::resize_part;
 use crate::{ImagingError, Limits, RgbImage};
@@ -19,54 +19,33 @@ pub enum Fit {
     CenterCrop,
 }
 
-/// Fits pictures, one after the other, in memory that is used again: fresh memory for each costs a fifth of the time.
-#[derive(Default)]
-pub struct Fitter {
-    resizer: Resizer,
-    spare: Vec<u8>,
-}
-
-impl Fitter {
-    /// Fits a picture to `size` (> 0) pixels: bilinear and averaged over the source area where it shrinks, Lanczos where
-    /// it grows.
-    ///
-    /// # Errors
-    /// [`ImagingError::TooManyPixels`] if what comes out (a strip whose short side is `size`) is beyond `limits` or
-    /// longer than a JPEG can be; nothing is allocated then.
-    pub fn fit(&mut self, image: &RgbImage, size: u32, fit: Fit, limits: &Limits) -> Result<RgbImage, ImagingError> {
-        let (width, height) = fitted_size(image, size, fit);
-        let (across, down) = match fit {
-            Fit::Border => (size.into(), size.into()),
-            Fit::KeepRatio | Fit::CenterCrop => (width, height),
-        };
-        limits.check_pixels(across, down)?;
-        if width > MAX_SIDE || height > MAX_SIDE {
-            return Err(ImagingError::TooManyPixels { width, height, limit_pixels: limits.max_pixels });
-        }
-        let (from_width, from_height) = (f64::from(image.width), f64::from(image.height));
-        let side = from_width.min(from_height);
-        let part = match fit {
-            Fit::Border | Fit::KeepRatio => [0.0, 0.0, from_width, from_height],
-            Fit::CenterCrop => [(from_width - side) / 2.0, (from_height - side) / 2.0, side, side],
-        };
-        // Both sides change by the same factor.
-        let is_smaller = width as f64 * height as f64 <= part[2] * part[3];
-        let filter = if is_smaller { FilterType::Bilinear } else { FilterType::Lanczos3 };
-        let pixels = std::mem::take(&mut self.spare);
-        // As checked above, neither is beyond 65,535.
-        let fitted = resize_part(&mut self.resizer, image, part, (width as u32, height as u32), (filter, pixels));
-        if fit != Fit::Border || (fitted.width == size && fitted.height == size) {
-            return Ok(fitted);
-        }
-        let square = in_white_square(&fitted, size);
-        self.spare = fitted.pixels;
-        Ok(square)
+/// Fits a picture to `size` (> 0) pixels: bilinear and averaged over the source area where it shrinks, Lanczos where it
+/// grows.
+///
+/// # Errors
+/// [`ImagingError::TooManyPixels`] if what comes out (a strip whose short side is `size`) is beyond `limits` or longer
+/// than a JPEG can be; nothing is allocated then.
+pub fn fit(image: &RgbImage, size: u32, fit: Fit, limits: &Limits) -> Result<RgbImage, ImagingError> {
+    let (width, height) = fitted_size(image, size, fit);
+    let (across, down) = match fit {
+        Fit::Border => (size.into(), size.into()),
+        Fit::KeepRatio | Fit::CenterCrop => (width, height),
+    };
+    limits.check_pixels(across, down)?;
+    if width > MAX_SIDE || height > MAX_SIDE {
+        return Err(ImagingError::TooManyPixels { width, height, limit_pixels: limits.max_pixels });
     }
-
-    /// Takes back the memory of a picture that is done with.
-    pub fn reuse(&mut self, image: RgbImage) {
-        self.spare = image.pixels;
-    }
+    let side = f64::from(image.width.min(image.height));
+    let part = match fit {
+        Fit::Border | Fit::KeepRatio => [0.0, 0.0, f64::from(image.width), f64::from(image.height)],
+        Fit::CenterCrop => [(f64::from(image.width) - side) / 2.0, (f64::from(image.height) - side) / 2.0, side, side],
+    };
+    // Both sides change by the same factor.
+    let is_smaller = width as f64 * height as f64 <= part[2] * part[3];
+    let filter = if is_smaller { FilterType::Bilinear } else { FilterType::Lanczos3 };
+    // As checked above, neither is beyond 65,535.
+    let fitted = resize_part(image, part, width as u32, height as u32, filter);
+    Ok(if fit == Fit::Border { in_white_square(fitted, size) } else { fitted })
 }
 
 /// Width and height before the border is added; a strip's can be very large.
@@ -81,7 +60,10 @@ fn fitted_size(image: &RgbImage, size: u32, fit: Fit) -> (u64, u64) {
     (rounded(width), rounded(height))
 }
 
-fn in_white_square(image: &RgbImage, size: u32) -> RgbImage {
+fn in_white_square(image: RgbImage, size: u32) -> RgbImage {
+    if image.width == size && image.height == size {
+        return image;
+    }
     let mut square = RgbImage::filled(size, size, [255; 3]);
     let left = 3 * ((size - image.width) / 2) as usize;
     let top = ((size - image.height) / 2) as usize;
@@ -98,7 +80,7 @@ mod tests {
     use super::*;
 
     fn fitted(width: u32, height: u32, how: Fit) -> Result<RgbImage, ImagingError> {
-        Fitter::default().fit(&RgbImage::filled(width, height, [10, 20, 30]), 64, how, &Limits::default())
+        fit(&RgbImage::filled(width, height, [10, 20, 30]), 64, how, &Limits::default())
     }
 
     #[test]
@@ -123,18 +105,6 @@ mod tests {
         let pixel = |x: usize, y: usize| &image.pixels[3 * (64 * y + x)..][..3];
         assert_eq!([pixel(0, 15), pixel(63, 48)], [[255; 3]; 2]);
         assert_eq!([pixel(0, 16), pixel(63, 47)], [[10, 20, 30]; 2]);
-    }
-
-    #[test]
-    fn memory_used_before_leaves_no_trace() {
-        let mut fitter = Fitter::default();
-        fitter.reuse(RgbImage::filled(300, 300, [1, 2, 3]));
-        for (width, height) in [(100, 50), (10, 90), (64, 64)] {
-            let image = RgbImage::filled(width, height, [10, 20, 30]);
-            let again = fitter.fit(&image, 64, Fit::Border, &Limits::default()).unwrap();
-            assert_eq!(again, fitted(width, height, Fit::Border).unwrap(), "{width}x{height}");
-            fitter.reuse(again);
-        }
     }
 
     #[test]

@@ -16,10 +16,10 @@ mod pixels;
 mod transform;
 
 pub use copies::copies_of;
-pub use decode::{Decoded, Header, ImageFormat, Limits, decode, decode_into, read_header};
+pub use decode::{Decoded, Header, ImageFormat, Limits, decode, read_header};
 pub use encode::{Chroma, encode_jpeg, encode_jpeg_with, encode_png};
 pub use error::ImagingError;
-pub use fit::{Fit, Fitter};
+pub use fit::{Fit, fit};
 pub use hash::{Looks, looks, perceptual_hash, sha256};
 pub use near::{HashIndex, Near, near_pairs};
 pub use overlay::{OverlayFace, overlay_svg};

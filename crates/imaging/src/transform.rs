@@ -145,7 +145,7 @@ pub fn crop_resize(image: &RgbImage, bounding_box: BoundingBox, width: u32, heig
     let (top, bottom) = span(bounding_box.y, bounding_box.height, image.height);
     let is_inside = left >= 0.0 && top >= 0.0 && right <= f64::from(image.width) && bottom <= f64::from(image.height);
     if is_inside {
-        return resize_bilinear(image, [left, top, right - left, bottom - top], width, height);
+        return resize_part(image, [left, top, right - left, bottom - top], width, height, FilterType::Bilinear);
     }
     let (first_column, first_row) = (left.floor() as i64, top.floor() as i64);
     let columns = (right.ceil() as i64 - first_column).max(1);
@@ -161,37 +161,26 @@ pub fn crop_resize(image: &RgbImage, bounding_box: BoundingBox, width: u32, heig
     }
     let padded = RgbImage { width: columns as u32, height: rows as u32, pixels: padded };
     let part = [left - first_column as f64, top - first_row as f64, right - left, bottom - top];
-    resize_bilinear(&padded, part, width, height)
+    resize_part(&padded, part, width, height, FilterType::Bilinear)
 }
 
 /// The whole picture at another size (both sides > 0): bilinear, averaged over the source area when it shrinks.
 pub fn resize(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     let whole = [0.0, 0.0, f64::from(image.width), f64::from(image.height)];
-    resize_bilinear(image, whole, width, height)
+    resize_part(image, whole, width, height, FilterType::Bilinear)
 }
 
-/// `part` is left, top, width, height inside the picture; `pixels` is memory for what comes out.
-pub(crate) fn resize_part(
-    resizer: &mut Resizer,
-    image: &RgbImage,
-    part: [f64; 4],
-    (width, height): (u32, u32),
-    (filter, mut pixels): (FilterType, Vec<u8>),
-) -> RgbImage {
+/// `part` is left, top, width, height inside the picture.
+pub(crate) fn resize_part(image: &RgbImage, part: [f64; 4], width: u32, height: u32, filter: FilterType) -> RgbImage {
     let (width, height) = (width.max(1), height.max(1));
     let [left, top, across, down] = part;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(left, top, across, down);
-    pixels.resize(width as usize * height as usize * 3, 0);
-    let done = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3).ok().and_then(|source| {
-        let mut out = Image::from_slice_u8(width, height, &mut pixels, PixelType::U8x3).ok()?;
-        resizer.resize(&source, &mut out, &options).ok()
-    });
+    let mut out = Image::new(width, height, PixelType::U8x3);
+    let done = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
+        .ok()
+        .and_then(|source| Resizer::new().resize(&source, &mut out, &options).ok());
     debug_assert!(done.is_some(), "the part {part:?} lies inside {}x{}", image.width, image.height);
-    RgbImage { width, height, pixels }
-}
-
-fn resize_bilinear(image: &RgbImage, part: [f64; 4], width: u32, height: u32) -> RgbImage {
-    resize_part(&mut Resizer::new(), image, part, (width, height), (FilterType::Bilinear, Vec::new()))
+    RgbImage { width, height, pixels: out.into_vec() }
 }
 
 #[cfg(test)]

@@ -1,27 +1,11 @@
 //! What becomes of one picture's bytes?
 
-use std::cell::RefCell;
-
 use affectory_catalog::CollectedImage;
-use affectory_imaging::{Chroma, Fitter, ImagingError, Limits, decode_into, encode_jpeg_with};
+use affectory_imaging::{Chroma, ImagingError, Limits, decode, encode_jpeg_with, fit};
 use bytes::Bytes;
 
 use super::options::ImageShape;
 use super::record::RejectKind;
-
-/// Memory for pixels that a thread keeps between pictures; what a larger one took is given back.
-const KEPT_BYTES: usize = 8 << 20;
-
-/// What a thread uses for each of its pictures.
-#[derive(Default)]
-struct Desk {
-    pixels: Vec<u8>,
-    fitter: Fitter,
-}
-
-thread_local! {
-    static DESK: RefCell<Desk> = RefCell::default();
-}
 
 /// A picture as it is exported.
 #[derive(Debug)]
@@ -46,21 +30,14 @@ pub(super) fn render(
         }
         ImageShape::Fitted { fit, size, quality } => (fit, size.get(), quality),
     };
-    DESK.with_borrow_mut(|desk| {
-        let limits = Limits::default();
-        let because = |kind: RejectKind| move |error: ImagingError| (kind, error.to_string());
-        let decoded = decode_into(&bytes, &limits, std::mem::take(&mut desk.pixels));
-        let decoded = decoded.map_err(because(RejectKind::NotDecodable))?.image;
-        drop(bytes);
-        let fitted = desk.fitter.fit(&decoded, size, how, &limits).map_err(because(RejectKind::ResultTooLarge))?;
-        if decoded.pixels.capacity() <= KEPT_BYTES {
-            desk.pixels = decoded.pixels;
-        }
-        let jpeg = encode_jpeg_with(&fitted, quality, Chroma::Quarter).map_err(because(RejectKind::ResultTooLarge))?;
-        let (width, height) = (fitted.width, fitted.height);
-        desk.fitter.reuse(fitted);
-        Ok(Rendered { bytes: jpeg.into(), format: "jpeg".into(), width, height })
-    })
+    let limits = Limits::default();
+    let because = |kind: RejectKind| move |error: ImagingError| (kind, error.to_string());
+    let decoded = decode(&bytes, &limits).map_err(because(RejectKind::NotDecodable))?.image;
+    drop(bytes);
+    let fitted = fit(&decoded, size, how, &limits).map_err(because(RejectKind::ResultTooLarge))?;
+    drop(decoded);
+    let jpeg = encode_jpeg_with(&fitted, quality, Chroma::Quarter).map_err(because(RejectKind::ResultTooLarge))?;
+    Ok(Rendered { bytes: jpeg.into(), format: "jpeg".into(), width: fitted.width, height: fitted.height })
 }
 
 /// About how much memory a picture takes while it is rendered, KiB: its bytes, and 9 bytes a pixel for what the most
