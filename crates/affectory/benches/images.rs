@@ -7,13 +7,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+#[path = "../../collect/benches/loopback/mod.rs"]
+mod loopback;
 
-use affectory_catalog::{NewHit, NewQuery, Project, SearchNext};
-use affectory_collect::{normalize, registrable_domain, url_key};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use affectory_catalog::Project;
 use affectory_imaging::{Chroma, RgbImage, encode_jpeg_with};
+use loopback::{put_on_the_list, serve};
 
 /// Different pictures of a size; each is served under many addresses, with other bytes.
 const N_DRAWN: u64 = 100;
@@ -102,31 +105,6 @@ fn soft_noise(seed: u64, x: u32, y: u32, cell: u32) -> f32 {
     above * (1.0 - t) + below * t
 }
 
-/// A private nginx on a free loopback port, and its address.
-fn serve(folder: &Path) -> Option<(Child, String)> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let at = folder.display();
-    let config = format!(
-        "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\n\
-         events {{ worker_connections 4096; }}\n\
-         http {{ access_log off; sendfile on; keepalive_requests 1000000; types {{ image/jpeg jpg; }}\n\
-         client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u;\n\
-         scgi_temp_path {at}/s; server {{ listen 127.0.0.1:{port}; root {at}/www; }} }}\n"
-    );
-    // Its worker is another user, who has to be let in.
-    #[cfg(unix)]
-    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let path = folder.join("nginx.conf");
-    std::fs::write(&path, config).unwrap();
-    let child = Command::new("nginx").arg("-c").arg(&path).stderr(Stdio::null()).spawn().ok()?;
-    let began = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(began.elapsed() < Duration::from_secs(10), "nginx does not answer");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Some((child, format!("http://127.0.0.1:{port}")))
-}
-
 /// A command to its end.
 fn timed(command: &mut Command) -> Cost {
     let cpu_before = cpu_of_children();
@@ -178,20 +156,15 @@ fn resident_kib(pid: u32) -> u64 {
     own + below
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock as the binary does")]
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
-}
-
 async fn ours(folder: &Path, urls: &[String]) {
     let affectory = || Command::new(env!("CARGO_BIN_EXE_affectory"));
     timed(affectory().arg("init").arg(folder));
     let settings = "contact = \"lab@example.org\"\n[fetch]\nconcurrency = 64\nper_host = 64\npause_ms = 0\n\
                     open_networks = [\"127.0.0.1\"]\n";
     std::fs::write(folder.join("collect.toml"), settings).unwrap();
-    put_on_the_list(folder, urls).await;
+    put_on_the_list(&Project::open(folder).await.unwrap(), urls).await;
     let in_project = |args: &[&str]| timed(affectory().arg("--project").arg(folder).args(args));
-    let fetching = in_project(&["collect", "run", "--no-search", "--patience", "0"]);
+    let fetching = in_project(&["collect", "run", "--no-search", "--no-faces", "--patience", "0"]);
     let out = folder.join("shards");
     let exporting = in_project(&["collect", "export", "--out", &out.display().to_string()]);
     let stats: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("stats.json")).unwrap()).unwrap();
@@ -206,38 +179,6 @@ async fn ours(folder: &Path, urls: &[String]) {
         fetching.cpu_seconds,
         exporting.cpu_seconds,
     );
-}
-
-/// What searching would have left in the catalogue; img2dataset's list is not timed either.
-async fn put_on_the_list(folder: &Path, urls: &[String]) {
-    let project = Project::open(folder).await.unwrap();
-    let query = NewQuery {
-        provider: "bench".into(),
-        text: "face".into(),
-        language: "en".into(),
-        expression: None,
-        negatives: vec![],
-    };
-    project.catalog.plan_queries(&[query], now_ms()).await.unwrap();
-    let search = project.catalog.claim_search("bench", "w", now_ms(), 60_000).await.unwrap().unwrap();
-    let hits = (1..).zip(urls).map(|(rank, url)| {
-        let url = normalize(url, None).unwrap();
-        NewHit {
-            rank,
-            url_sha256: url_key(&url),
-            host: registrable_domain(&url),
-            url: url.into(),
-            engine: "bench".into(),
-            page_url: None,
-            title: None,
-            license: None,
-            license_url: None,
-            creator: None,
-        }
-    });
-    let hits: Vec<NewHit> = hits.collect();
-    project.catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, None, now_ms()).await.unwrap();
-    project.catalog.close().await;
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark asks where its yardstick is")]

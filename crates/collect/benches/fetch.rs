@@ -6,16 +6,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+mod loopback;
 
-use affectory_catalog::{NewHit, NewQuery, Project, ProjectConfig, SearchNext};
-use affectory_collect::{
-    Client, CollectSettings, FetchPlace, FetchRequest, fetch, normalize, registrable_domain, url_key,
-};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use affectory_catalog::{Project, ProjectConfig};
+use affectory_collect::{Client, CollectSettings, FetchPlace, FetchRequest, fetch};
 use affectory_core::{Silent, Stop};
 use affectory_imaging::{RgbImage, encode_jpeg};
+use loopback::{now_ms, put_on_the_list, serve};
 use rand::{RngCore as _, SeedableRng as _};
 
 /// As AffectNet's mean face image is about: 350 to 425 pixels a side, some 40 kB.
@@ -67,69 +68,12 @@ fn cpu_seconds() -> f64 {
     ticks / 100.0
 }
 
-/// A private nginx on a free loopback port, and its address.
-fn serve(folder: &Path) -> Option<(Child, String)> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let at = folder.display();
-    let config = format!(
-        "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\n\
-         events {{ worker_connections 4096; }}\n\
-         http {{ access_log off; sendfile on; keepalive_requests 1000000; types {{ image/jpeg jpg; }}\n\
-         client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u;\n\
-         scgi_temp_path {at}/s; server {{ listen 127.0.0.1:{port}; root {at}/www; }} }}\n"
-    );
-    // Its worker is another user, who has to be let in.
-    #[cfg(unix)]
-    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let path = folder.join("nginx.conf");
-    std::fs::write(&path, config).unwrap();
-    let child = Command::new("nginx").arg("-c").arg(&path).stderr(Stdio::null()).spawn().ok()?;
-    let began = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(began.elapsed() < Duration::from_secs(10), "nginx does not answer");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Some((child, format!("http://127.0.0.1:{port}")))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock as the binary does")]
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
-}
-
 async fn ours(folder: &Path, urls: &[String]) -> f64 {
     let project = Project::init(folder, ProjectConfig::default()).await.unwrap();
     let text = "contact = \"lab@example.org\"\n[fetch]\nconcurrency = 64\nper_host = 64\npause_ms = 0\n\
                 open_networks = [\"127.0.0.1\"]\n";
     let settings = CollectSettings::parse("collect.toml".as_ref(), text).unwrap();
-    let query = NewQuery {
-        provider: "bench".into(),
-        text: "face".into(),
-        language: "en".into(),
-        expression: None,
-        negatives: vec![],
-    };
-    project.catalog.plan_queries(&[query], now_ms()).await.unwrap();
-    let search = project.catalog.claim_search("bench", "w", now_ms(), 60_000).await.unwrap().unwrap();
-    let hits: Vec<NewHit> = (1..)
-        .zip(urls)
-        .map(|(rank, url)| {
-            let url = normalize(url, None).unwrap();
-            NewHit {
-                rank,
-                url_sha256: url_key(&url),
-                host: registrable_domain(&url),
-                url: url.into(),
-                engine: "bench".into(),
-                page_url: None,
-                title: None,
-                license: None,
-                license_url: None,
-                creator: None,
-            }
-        })
-        .collect();
-    project.catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, None, now_ms()).await.unwrap();
+    put_on_the_list(&project, urls).await;
     let began = Instant::now();
     let client = Client::new(settings.client().unwrap()).unwrap();
     let request = FetchRequest { worker: "w".into(), patience_ms: 0, seed: 1 };

@@ -1,5 +1,7 @@
 //! Which way does a shard go? Objects are read, rendered on every core, and written in order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use affectory_catalog::{CatalogError, CollectedImage, Project};
 use affectory_core::{Progress, Stop};
 use futures::stream::{self, StreamExt as _};
@@ -102,9 +104,11 @@ async fn on_its_way(
     let (done, ended) = oneshot::channel();
     let image = image.clone();
     rayon::spawn(move || {
-        // Nobody listens after a stop.
-        let _ = done.send(render(&image, bytes, shape));
+        // A decoder that panics on an image costs that image; unwound into the pool it would end the process.
+        if let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| render(&image, bytes, shape))) {
+            // Nobody listens after a stop.
+            let _ = done.send(outcome);
+        }
     });
-    // A decoder that panics on an image takes its thread's work with it, and nothing else.
     Ok(ended.await.unwrap_or_else(|_| Err((RejectKind::NotDecodable, "the decoder broke down".into()))))
 }
