@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use affectory_catalog::Project;
 use affectory_imaging::{Chroma, RgbImage, encode_jpeg_with};
-use loopback::{put_on_the_list, serve};
+use loopback::{count_done, img2dataset, put_on_the_list, serve};
 
 /// Different pictures of a size; each is served under many addresses, with other bytes.
 const N_DRAWN: u64 = 100;
@@ -190,16 +190,11 @@ fn theirs(folder: &Path, urls: &[String], n_processes: &str, round: u32) {
     let list = folder.join("urls.txt");
     std::fs::write(&list, urls.join("\n")).unwrap();
     let output = folder.join(format!("shards{n_processes}-{round}"));
-    let cost = timed(
-        Command::new(&python)
-            .args(["-c", "import fire, img2dataset; fire.Fire(img2dataset.download)"])
-            .arg(format!("--url_list={}", list.display()))
-            .arg(format!("--output_folder={}", output.display()))
-            .arg(format!("--processes_count={n_processes}"))
-            .args(["--thread_count=64", "--output_format=webdataset", "--image_size=256", "--resize_mode=border"])
-            .args(["--encode_quality=95", "--compute_hash=sha256", "--number_sample_per_shard=1000"])
-            .env("NO_ALBUMENTATIONS_UPDATE", "1"),
-    );
+    let cost = timed(img2dataset(&python, &list, &output, n_processes).args([
+        "--image_size=256",
+        "--resize_mode=border",
+        "--encode_quality=95",
+    ]));
     let n_done = count_done(&output);
     println!(
         "img2dataset, {n_processes} processes x 64 threads: {:.2} s, {n_done} images, {:.0} images/s, {} MB, CPU {:.2} s",
@@ -208,15 +203,4 @@ fn theirs(folder: &Path, urls: &[String], n_processes: &str, round: u32) {
         cost.mb,
         cost.cpu_seconds,
     );
-}
-
-/// Successes by its own count.
-fn count_done(folder: &Path) -> u64 {
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let stats = files.filter(|path| path.to_string_lossy().ends_with("_stats.json"));
-    stats
-        .filter_map(|path| {
-            serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).ok()?).ok()?["successes"].as_u64()
-        })
-        .sum()
 }

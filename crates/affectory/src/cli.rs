@@ -92,7 +92,7 @@ pub enum CollectCommand {
     /// Ask the providers in collect.toml and fetch what they point at; goes on where it was stopped or killed
     Run(CollectRun),
     /// How far searching and fetching are, by language, engine and outcome
-    Status,
+    Status(CollectStatus),
     /// Print addresses one a line, with how their last attempt ended and why
     List(CollectList),
     /// Put addresses back on the list that ended in certain ways
@@ -145,6 +145,13 @@ pub struct CollectRun {
     /// Longest wait for something that is due later, seconds
     #[arg(long, default_value_t = 120)]
     pub patience: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct CollectStatus {
+    /// One line for each query: what it was asked for and what it found
+    #[arg(long)]
+    pub by_query: bool,
 }
 
 #[derive(Debug, Args)]

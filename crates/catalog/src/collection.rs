@@ -208,6 +208,31 @@ pub struct SearchCount {
     pub hits: u64,
 }
 
+/// A query and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct QueryState {
+    /// The provider asked.
+    pub provider: String,
+    /// What is asked.
+    pub text: String,
+    /// Its language.
+    pub language: String,
+    /// The expression asked for.
+    pub expression: Option<Expression>,
+    /// Its searches that are still open.
+    pub open: u64,
+    /// Its searches that failed for good.
+    pub failed: u64,
+    /// Pages read.
+    pub pages: u64,
+    /// Hits recorded.
+    pub hits: u64,
+    /// Different addresses among them.
+    pub addresses: u64,
+    /// Of these, fetched.
+    pub fetched: u64,
+}
+
 /// A row of the table of outcomes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct OutcomeCount {

@@ -18,8 +18,8 @@ mod store;
 pub use catalog::Catalog;
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
-    NewHit, NewQuery, OutcomeCount, PaceRow, PageOutcome, QuotaRow, RecordedFetches, SearchCount, SearchFailure,
-    SearchNext, SearchRow, Spending, YieldCount,
+    NewHit, NewQuery, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow, RecordedFetches, SearchCount,
+    SearchFailure, SearchNext, SearchRow, Spending, YieldCount,
 };
 pub use error::CatalogError;
 pub use project::{Project, ProjectConfig};

@@ -9,14 +9,14 @@
 mod loopback;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use affectory_catalog::{Project, ProjectConfig};
 use affectory_collect::{Client, CollectSettings, FetchPlace, FetchRequest, fetch};
 use affectory_core::{Silent, Stop};
 use affectory_imaging::{RgbImage, encode_jpeg};
-use loopback::{now_ms, put_on_the_list, serve};
+use loopback::{count_done, img2dataset, now_ms, put_on_the_list, serve};
 use rand::{RngCore as _, SeedableRng as _};
 
 /// As AffectNet's mean face image is about: 350 to 425 pixels a side, some 40 kB.
@@ -97,14 +97,8 @@ fn theirs(folder: &Path, urls: &[String]) {
     for n_processes in ["1", "2"] {
         let output = folder.join(format!("shards{n_processes}"));
         let began = Instant::now();
-        let status = Command::new(&python)
-            .args(["-c", "import fire, img2dataset; fire.Fire(img2dataset.download)"])
-            .arg(format!("--url_list={}", list.display()))
-            .arg(format!("--output_folder={}", output.display()))
-            .arg(format!("--processes_count={n_processes}"))
-            .args(["--thread_count=64", "--output_format=webdataset", "--resize_mode=no"])
-            .args(["--disable_all_reencoding=True", "--compute_hash=sha256", "--number_sample_per_shard=1000"])
-            .env("NO_ALBUMENTATIONS_UPDATE", "1")
+        let status = img2dataset(&python, &list, &output, n_processes)
+            .args(["--resize_mode=no", "--disable_all_reencoding=True"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
@@ -117,15 +111,4 @@ fn theirs(folder: &Path, urls: &[String]) {
             n_done as f64 / seconds
         );
     }
-}
-
-/// Successes by its own count.
-fn count_done(folder: &Path) -> u64 {
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let stats = files.filter(|path| path.to_string_lossy().ends_with("_stats.json"));
-    stats
-        .filter_map(|path| {
-            serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).ok()?).ok()?["successes"].as_u64()
-        })
-        .sum()
 }

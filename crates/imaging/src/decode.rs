@@ -217,7 +217,7 @@ fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<Oriented, ImagingError> 
 /// Whether an end-of-image marker follows the last start of scan. Entropy-coded data never holds FF D9,
 /// and thumbnails, which do, lie before the first scan.
 fn has_end_of_image(bytes: &[u8]) -> bool {
-    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
+    let last = |marker: u8| memchr::memrchr_iter(0xff, bytes).find(|at| bytes.get(at + 1) == Some(&marker));
     match (last(0xda), last(0xd9)) {
         (Some(scan), Some(end)) => end > scan,
         _ => false,

@@ -27,7 +27,7 @@ pub async fn run(context: &Context, command: CollectCommand) -> anyhow::Result<(
     match command {
         CollectCommand::Plan(args) => plan(context, &args).await,
         CollectCommand::Run(args) => run::run(context, &args).await,
-        CollectCommand::Status => status::status(context).await,
+        CollectCommand::Status(args) => status::status(context, &args).await,
         CollectCommand::List(args) => status::list(context, &args).await,
         CollectCommand::Retry(args) => retry(context, &args).await,
         CollectCommand::Export(args) => export::export(context, &args).await,

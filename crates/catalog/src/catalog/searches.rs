@@ -4,7 +4,7 @@ use affectory_core::SearchId;
 
 use super::candidates::insert_candidates;
 use crate::collection::{
-    NewHit, NewQuery, PageOutcome, QuotaRow, SearchCount, SearchFailure, SearchNext, SearchRow, Spending,
+    NewHit, NewQuery, PageOutcome, QueryState, QuotaRow, SearchCount, SearchFailure, SearchNext, SearchRow, Spending,
 };
 use crate::database::{Row, Turn, Value, Work, batch};
 use crate::{Catalog, CatalogError};
@@ -162,6 +162,54 @@ impl Catalog {
         }
         let Some(row) = rows.first() else { return Ok(Spending::Spent) };
         if row.int(0)? >= budget { Ok(Spending::Spent) } else { Ok(Spending::Wait { until_ms: row.int(1)? }) }
+    }
+
+    /// Every query that was planned, in the order of planning, with how far it is and what it found.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_queries(&self) -> Result<Vec<QueryState>, CatalogError> {
+        let failed = || CatalogError::database("list queries");
+        let mut work = self.database.read().await.map_err(failed())?;
+        // Slices of one query may answer with the same address.
+        let rows = work
+            .fetch(
+                "with found as (
+                     select search.query_id, candidate_id from hit join search on search.id = hit.search_id
+                     group by search.query_id, candidate_id),
+                 per_query as (
+                     select found.query_id, count(*) as n_addresses, count(image_id) as n_fetched
+                     from found cross join candidate where candidate.id = found.candidate_id
+                     group by found.query_id),
+                 asked as (
+                     select query_id, count(case when state = 'open' then 1 end) as n_open,
+                            count(case when state = 'failed' then 1 end) as n_failed,
+                            cast(sum(n_pages) as bigint) as n_pages, cast(sum(n_hits) as bigint) as n_hits
+                     from search group by query_id)
+                 select query.provider, text, language, expression, n_open, n_failed, n_pages, n_hits,
+                        coalesce(n_addresses, 0), coalesce(n_fetched, 0)
+                 from query join asked on asked.query_id = query.id left join per_query on per_query.query_id = query.id
+                 order by query.id",
+                vec![],
+            )
+            .await
+            .map_err(failed())?;
+        rows.iter()
+            .map(|row| {
+                Ok(QueryState {
+                    provider: row.text(0)?,
+                    text: row.text(1)?,
+                    language: row.text(2)?,
+                    expression: row.expression(3)?,
+                    open: row.count(4)?,
+                    failed: row.count(5)?,
+                    pages: row.count(6)?,
+                    hits: row.count(7)?,
+                    addresses: row.count(8)?,
+                    fetched: row.count(9)?,
+                })
+            })
+            .collect()
     }
 
     /// Requests by provider and day, the newest day first.

@@ -203,6 +203,10 @@ async fn every_address_has_one_outcome_and_an_image_keeps_every_hit() {
         assert_eq!((counts.images, counts.sightings), (1, 4));
         let yields = catalog.count_yield().await.unwrap();
         assert_eq!((yields[0].candidates, yields[0].fetched), (10, 2));
+        let queries = catalog.list_queries().await.unwrap();
+        let first = &queries[0];
+        assert_eq!((first.addresses, first.fetched, first.open, first.failed), (10, 2, 0, 0));
+        assert_eq!(first.text, "wütende Frau 0");
 
         // Again, only what failed; and what was fetched is asked for under a condition.
         assert_eq!(catalog.retry_candidates(&["timeout-body".into(), "fetched".into()], 50).await.unwrap(), 3);

@@ -69,3 +69,28 @@ pub async fn put_on_the_list(project: &Project, urls: &[String]) {
 pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
+
+/// img2dataset in the named Python: a list of addresses to WebDataset shards, 64 threads in each process.
+pub fn img2dataset(python: &str, list: &Path, output: &Path, n_processes: &str) -> Command {
+    let mut command = Command::new(python);
+    command
+        .args(["-c", "import fire, img2dataset; fire.Fire(img2dataset.download)"])
+        .arg(format!("--url_list={}", list.display()))
+        .arg(format!("--output_folder={}", output.display()))
+        .arg(format!("--processes_count={n_processes}"))
+        .args(["--thread_count=64", "--output_format=webdataset", "--compute_hash=sha256"])
+        .arg("--number_sample_per_shard=1000")
+        .env("NO_ALBUMENTATIONS_UPDATE", "1");
+    command
+}
+
+/// Successes by its own count.
+pub fn count_done(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let stats = files.filter(|path| path.to_string_lossy().ends_with("_stats.json"));
+    stats
+        .filter_map(|path| {
+            serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).ok()?).ok()?["successes"].as_u64()
+        })
+        .sum()
+}

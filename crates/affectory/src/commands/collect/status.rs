@@ -1,11 +1,11 @@
 //! `affectory collect status` and `list`: how far is it, how fast does it go, and how did each address end?
 
-use affectory_catalog::{CandidateState, PaceRow};
+use affectory_catalog::{CandidateState, PaceRow, QueryState};
 use affectory_core::CandidateId;
 
 use super::super::Context;
 use super::fitting_outcomes;
-use crate::cli::CollectList;
+use crate::cli::{CollectList, CollectStatus};
 use crate::environment::now_ms;
 use crate::failure::printable;
 
@@ -15,8 +15,11 @@ const PACE_WINDOW_MS: i64 = 10 * 60_000;
 /// Addresses that are listed in one go.
 const LIST_PAGE: u32 = 5_000;
 
-pub(super) async fn status(context: &Context) -> anyhow::Result<()> {
+pub(super) async fn status(context: &Context, args: &CollectStatus) -> anyhow::Result<()> {
     let project = context.open().await?;
+    if args.by_query {
+        return by_query(context, &project.catalog.list_queries().await?);
+    }
     let searches = project.catalog.count_searches().await?;
     let outcomes = project.catalog.count_outcomes().await?;
     let yields = project.catalog.count_yield().await?;
@@ -66,6 +69,29 @@ pub(super) async fn status(context: &Context) -> anyhow::Result<()> {
         "searches": searches, "yield": yields, "outcomes": outcomes, "requests": quota, "pace": pace,
     });
     context.print(&text, &json)
+}
+
+fn by_query(context: &Context, queries: &[QueryState]) -> anyhow::Result<()> {
+    let mut text = String::from("provider      language  expression  pages  addresses  fetched  state   query");
+    for query in queries {
+        let state = match (query.open, query.failed) {
+            (0, 0) => "done",
+            (0, _) => "failed",
+            _ => "open",
+        };
+        // The query last, isolated from what stands before it: it may run the other way.
+        text += &format!(
+            "\n{:12}  {:8}  {:10}  {:5}  {:9}  {:7}  {state:6}  \u{2068}{}\u{2069}",
+            printable(&query.provider),
+            query.language,
+            query.expression.map_or("-", |expression| expression.name()),
+            query.pages,
+            query.addresses,
+            query.fetched,
+            printable(&query.text),
+        );
+    }
+    context.print(&text, &serde_json::json!({ "queries": queries }))
 }
 
 /// Says in `text` how fast fetching goes and when it will be over at this rate.
