@@ -162,6 +162,21 @@ fn a_collection_killed_twelve_times_ends_as_an_undisturbed_one() {
     assert!(json(&wild, &["collect", "retry", "--only", "gone"])["reopened"].as_u64() > Some(5));
 }
 
+/// A project with one query on its list that keeps no picture without a face of this size.
+fn picky_project(folder: &Path, name: &str, server: &str, usable_px: u32) -> PathBuf {
+    let project = folder.join(name);
+    std::fs::create_dir(&project).unwrap();
+    let settings = format!(
+        "contact = \"lab@example.org\"\n[[provider]]\nkind = \"pexels\"\nbase_url = \"{server}\"\npause_ms = 0\n\
+         [fetch]\npause_ms = 0\nper_host = 8\nopen_networks = [\"127.0.0.1\"]\n\
+         [faces]\nusable_px = {usable_px}\ndrop_unusable = true\n"
+    );
+    std::fs::write(project.join("collect.toml"), settings).unwrap();
+    assert!(affectory(&project, &["init"]).arg(&project).output().unwrap().status.success());
+    json(&project, &["collect", "plan", "--limit", "1", "--languages", "en", "--expressions", "happy"]);
+    project
+}
+
 /// What a hostile answer of an engine may point at, and the class with which each must be refused.
 const HOSTILE_URLS: [(&str, &str); 14] = [
     ("http://169.254.169.254/latest/meta-data/", "forbidden-address"),
@@ -229,18 +244,7 @@ fn every_hostile_address_and_broken_file_has_its_class_in_the_catalogue() {
             _ => ("404 Not Found".into(), Vec::new()),
         }
     });
-    let project = folder.path().join("p");
-    std::fs::create_dir(&project).unwrap();
-    std::fs::write(
-        project.join("collect.toml"),
-        format!(
-            "contact = \"lab@example.org\"\n[[provider]]\nkind = \"pexels\"\nbase_url = \"{server}\"\npause_ms = 0\n\
-             [fetch]\npause_ms = 0\nper_host = 8\nopen_networks = [\"127.0.0.1\"]\n[faces]\ndrop_unusable = true\n"
-        ),
-    )
-    .unwrap();
-    assert!(affectory(&project, &["init"]).arg(&project).output().unwrap().status.success());
-    json(&project, &["collect", "plan", "--limit", "1", "--languages", "en", "--expressions", "happy"]);
+    let project = picky_project(folder.path(), "p", &server, 60);
     let done = json(&project, &["collect", "run"]);
     assert_eq!(done["searches"][0]["left_out"], NO_ADDRESSES.len(), "{done}");
 
@@ -264,6 +268,16 @@ fn every_hostile_address_and_broken_file_has_its_class_in_the_catalogue() {
     for row in listed.iter().filter(|row| row["outcome"] == "fetched") {
         let is_kept = objects.iter().any(|object| Some(object.as_str()) == row["sha256"].as_str());
         assert_eq!(is_kept, row["unusable"].is_null(), "{row}");
+    }
+
+    // Faces looked for later are judged by the same settings; here none is large enough.
+    if !files.is_empty() {
+        let strict = picky_project(folder.path(), "strict", &server, 4_000);
+        json(&strict, &["collect", "run", "--no-faces"]);
+        json(&strict, &["faces", "run"]);
+        let listed = json(&strict, &["collect", "list", "--only", "fetched"]);
+        assert!(listed.as_array().unwrap().iter().any(|row| row["unusable"] == "small-faces"), "{listed}");
+        assert_eq!(state(&strict).2, [""; 0], "nothing is kept");
     }
 }
 

@@ -231,10 +231,11 @@ fn see(
     if !faces.is_empty() {
         outcome.status = ScanStatus::Found;
     }
-    let is_usable = |face: &FoundFace| request.usable_px.is_none_or(|least| face.quality.size_px >= least);
-    if given.is_empty() && !faces.iter().any(is_usable) {
-        outcome.unusable =
-            request.usable_px.map(|_| if faces.is_empty() { Unusable::NoFace } else { Unusable::SmallFaces });
+    // A face that came with the data is of use to whoever brought it, whatever its size.
+    let least = if given.is_empty() { request.usable_px } else { None };
+    let is_usable = |face: &FoundFace| least.is_none_or(|least| face.quality.size_px >= least);
+    if least.is_some() && !faces.iter().any(is_usable) {
+        outcome.unusable = Some(if faces.is_empty() { Unusable::NoFace } else { Unusable::SmallFaces });
     }
     let mut crops = Vec::new();
     let mut detected = |face: &FoundFace| -> Result<DetectedFace, FacesError> {

@@ -35,7 +35,7 @@ pub async fn run(context: &Context, command: CollectCommand) -> anyhow::Result<(
     }
 }
 
-fn settings_of(project: &Project) -> anyhow::Result<CollectSettings> {
+pub(super) fn settings_of(project: &Project) -> anyhow::Result<CollectSettings> {
     let path = project.root.join(SETTINGS_FILE);
     // A project of an older version has none.
     if path.exists() { Ok(CollectSettings::load(&path)?) } else { Ok(CollectSettings::default()) }

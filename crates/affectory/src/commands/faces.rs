@@ -5,7 +5,7 @@ use affectory_faces::{FaceDetector, FaceFinder, Mtcnn, MtcnnSettings, ScanReques
 use affectory_imaging::Limits;
 use anyhow::{Context as _, bail};
 
-use super::Context;
+use super::{Context, collect};
 use crate::cli::{Detector, FacesCommand, FacesRun};
 use crate::environment::{now_ms, variable, worker_id, worker_is_alive};
 
@@ -38,12 +38,14 @@ pub fn finder(detector: &Detector, min_face: u32) -> anyhow::Result<FaceFinder> 
 async fn look(context: &Context, project: &Project, args: &FacesRun) -> anyhow::Result<()> {
     let finder = finder(&args.detector, args.min_face)?;
     free_the_dead(project, finder.name()).await?;
+    // What was collected with --no-faces is judged as it would have been then.
+    let settings = collect::settings_of(project)?.faces;
     let request = ScanRequest {
         worker: worker_id(),
         limits: Limits::default(),
         keep_crops: !args.no_crops,
-        usable_px: None,
-        drop_unusable: false,
+        usable_px: Some(settings.usable_px as f32),
+        drop_unusable: settings.drop_unusable,
     };
     let place = (&project.catalog, &project.store);
     let summary = scan(place, &finder, &request, || false, now_ms, (&context.stop, &context.bars))

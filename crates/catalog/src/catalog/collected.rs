@@ -10,8 +10,8 @@ use crate::database::batch;
 use crate::{Catalog, CatalogError};
 
 impl Catalog {
-    /// Fetched images that are neither withdrawn nor dropped, in the order of their ids, after `after`, each with its sightings: the
-    /// first one found comes first. A page is two statements over one state of the catalogue.
+    /// Fetched images that are neither withdrawn nor dropped, in the order of their ids, after `after`, each with its
+    /// sightings: the first one found comes first. A page is two statements over one state of the catalogue.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
