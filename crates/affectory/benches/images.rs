@@ -162,7 +162,9 @@ async fn ours(folder: &Path, urls: &[String]) {
     let settings = "contact = \"lab@example.org\"\n[fetch]\nconcurrency = 64\nper_host = 64\npause_ms = 0\n\
                     open_networks = [\"127.0.0.1\"]\n";
     std::fs::write(folder.join("collect.toml"), settings).unwrap();
-    put_on_the_list(&Project::open(folder).await.unwrap(), urls).await;
+    let project = Project::open(folder).await.unwrap();
+    put_on_the_list(&project, urls).await;
+    project.catalog.close().await;
     let in_project = |args: &[&str]| timed(affectory().arg("--project").arg(folder).args(args));
     let fetching = in_project(&["collect", "run", "--no-search", "--no-faces", "--patience", "0"]);
     let out = folder.join("shards");

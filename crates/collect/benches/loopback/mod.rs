@@ -62,7 +62,6 @@ pub async fn put_on_the_list(project: &Project, urls: &[String]) {
     });
     let hits: Vec<NewHit> = hits.collect();
     project.catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, None, now_ms()).await.unwrap();
-    project.catalog.close().await;
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock as the binary does")]
