@@ -138,6 +138,7 @@ pub async fn fetch(
         run.start_what_may();
         if run.ended.len() >= BATCH || Instant::now() >= next_flush {
             run.start_recording(now_ms());
+            progress.note(&run.describe());
             next_flush = Instant::now() + FLUSH;
         }
         // The disk does not keep up: what ends meanwhile must not pile up.
@@ -167,7 +168,6 @@ pub async fn fetch(
             }
             continue;
         }
-        progress.note(&run.describe());
         let wake = run.next_start().unwrap_or(next_flush).min(next_flush).min(next_claim.max(Instant::now()));
         tokio::select! {
             Some(done) = run.under_way.join_next() => run.end(done?, now_ms())?,

@@ -105,10 +105,13 @@ pub async fn scan(
     let mut summary = ScanSummary::default();
     let pending = catalog.face_scan(finder.name()).await?.pending;
     progress.begin("faces", (!is_fed()).then_some(pending));
+    // At the start, too: what an earlier run found unusable and had no time, or no order, to drop.
+    let mut may_drop = request.drop_unusable;
     loop {
-        // At the start, too: what an earlier run found unusable and had no time, or no order, to drop.
-        if request.drop_unusable {
-            summary.dropped += catalog.drop_unusable(store, DROPS, now_ms()).await?;
+        if may_drop {
+            let n_dropped = catalog.drop_unusable(store, DROPS, now_ms()).await?;
+            summary.dropped += n_dropped;
+            may_drop = n_dropped > 0;
         }
         if stop.is_requested() {
             summary.stopped = true;
@@ -130,6 +133,7 @@ pub async fn scan(
         let outcomes = look_at(place, finder, request, images).await?;
         catalog.record_scans(finder.name(), &outcomes, now_ms()).await?;
         outcomes.iter().for_each(|outcome| summary.add(outcome));
+        may_drop |= request.drop_unusable && outcomes.iter().any(|outcome| outcome.unusable.is_some());
         progress.advance(n_images);
     }
     while request.drop_unusable && !summary.stopped {

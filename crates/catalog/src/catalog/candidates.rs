@@ -142,7 +142,11 @@ impl Catalog {
         .await
         .map_err(failed())?;
         pace::record(&mut work, records, now_ms).await.map_err(failed())?;
-        drops::note_stored_again(&mut work, records).await.map_err(failed())?;
+        let stored = records.iter().filter_map(|record| match &record.end {
+            FetchEnd::Image(image) => Some(image.sha256.as_str()),
+            _ => None,
+        });
+        drops::undo_drops(&mut work, stored).await.map_err(failed())?;
         work.commit().await.map_err(failed())?;
         let ended = records.iter().filter(|record| !matches!(record.end, FetchEnd::Again { .. })).count() as u64;
         Ok(RecordedFetches { new_images, ended })

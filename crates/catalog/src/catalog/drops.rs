@@ -3,7 +3,6 @@
 use affectory_core::Sha256Hex;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::collection::{FetchEnd, FetchRecord};
 use crate::database::{Turn, Work, batch};
 use crate::{Catalog, CatalogError, ImageStore};
 
@@ -59,17 +58,17 @@ impl Catalog {
     }
 }
 
-/// Another address brought the bytes of a dropped image back: they are to be dropped again.
-pub(super) async fn note_stored_again(work: &mut Work, records: &[FetchRecord]) -> Result<(), sqlx::Error> {
-    let stored = records.iter().filter_map(|record| match &record.end {
-        FetchEnd::Image(image) => Some([image.sha256.as_str()]),
-        _ => None,
-    });
+/// Images whose bytes somebody has just stored, or will store, are no longer dropped; says how many were. One that only
+/// another address brought back stays unusable, so that it is dropped again.
+pub(super) async fn undo_drops<'a>(work: &mut Work, hashes: impl Iterator<Item = &'a str>) -> Result<u64, sqlx::Error> {
+    // Most projects have none.
+    if work.fetch("select 1 from image where dropped_ms is not null limit 1", vec![]).await?.is_empty() {
+        return Ok(0);
+    }
     work.execute(
         "update image set dropped_ms = null
          where dropped_ms is not null and sha256 in (select value ->> 0 from json_each($1))",
-        vec![batch(stored)],
+        vec![batch(hashes.map(|sha256| [sha256]))],
     )
     .await
-    .map(drop)
 }

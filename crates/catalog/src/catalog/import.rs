@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::drops::undo_drops;
 use crate::database::{Turn, Value, Work, batch, split_rank};
 use crate::records::{AnnotatorKind, ImportItem, ImportOutcome, NewFace};
 use crate::{Catalog, CatalogError};
@@ -28,7 +29,7 @@ impl Catalog {
         work.take_turn(Turn::Import).await?;
         let images = insert_images(&mut work, items, now_ms).await?;
         let sightings = insert_sightings(&mut work, items, now_ms).await?;
-        let restored = restore_dropped(&mut work, items).await?;
+        let restored = undo_drops(&mut work, items.iter().map(|item| item.image.sha256.as_str())).await?;
         let faces = insert_given_faces(&mut work, items, now_ms).await?;
         raise_given_splits(&mut work, items).await?;
         let annotations = insert_annotations(&mut work, items, now_ms).await?;
@@ -83,20 +84,6 @@ async fn insert_images(work: &mut Work, items: &[ImportItem], now_ms: i64) -> Re
          order by key
          on conflict (sha256) do nothing",
         vec![rows(), Value::from(now_ms)],
-    )
-    .await
-}
-
-/// What was dropped as unusable for collecting is kept from now on, because somebody brought it.
-async fn restore_dropped(work: &mut Work, items: &[ImportItem]) -> Result<u64, sqlx::Error> {
-    // Most projects have none.
-    if work.fetch("select 1 from image where dropped_ms is not null limit 1", vec![]).await?.is_empty() {
-        return Ok(0);
-    }
-    work.execute(
-        "update image set dropped_ms = null where dropped_ms is not null
-             and sha256 in (select value ->> 0 from json_each($1))",
-        vec![batch(items.iter().map(|item| [item.image.sha256.as_str()]))],
     )
     .await
 }

@@ -8,6 +8,9 @@ use crate::reporting::{
 };
 use crate::{Catalog, CatalogError};
 
+/// Hashes read at a time.
+const LOOKS: u32 = 50_000;
+
 impl Catalog {
     /// How large the collection is.
     ///
@@ -160,6 +163,22 @@ impl Catalog {
                 Ok(ImageLook { image_id: ImageId(row.int(0)?), phash, is_kept: row.int(2)? == 1 })
             })
             .collect()
+    }
+
+    /// [`Catalog::list_looks`] to its end.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_all_looks(&self) -> Result<Vec<ImageLook>, CatalogError> {
+        let mut looks: Vec<ImageLook> = Vec::new();
+        loop {
+            let after = looks.last().map_or(ImageId(0), |look| look.image_id);
+            let page = self.list_looks(after, LOOKS).await?;
+            if page.is_empty() {
+                return Ok(looks);
+            }
+            looks.extend(page);
+        }
     }
 
     /// Addresses by licence, the most frequent first. An address that engines state several licences of counts for each.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use affectory_catalog::{Catalog, FindingCount, LicenseCount, Project};
-use affectory_core::{Expression, ImageId};
+use affectory_catalog::{FindingCount, LicenseCount, Project};
+use affectory_core::{Expression, PerceptualHash};
 
 use super::cross::{Axis, cross, fold_engines};
 use super::intent::intent_rows;
 use super::mosaic::mosaics;
-use super::near::{NearDuplicates, near_duplicate_groups};
+use super::near::near_duplicate_groups;
 use super::{LanguageName, Pictures, Report, ReportError, ReportRequest, Rest, Step};
 use crate::Keywords;
 
@@ -17,8 +17,6 @@ const ENGINES: usize = 15;
 const LICENSES: usize = 40;
 const HOSTS: u32 = 25;
 const QUERIES: u32 = 15;
-/// Hashes read at a time.
-const LOOKS: u32 = 50_000;
 
 /// Gathers the figures. Each is one state of the catalogue; a collection that goes on meanwhile may make two of them
 /// differ a little.
@@ -53,6 +51,7 @@ pub async fn gather(
         Pictures::Seed(seed) => Some(mosaics(project, &intents(&findings), usable_px, seed).await?),
         Pictures::None => None,
     };
+    let hashes: Vec<PerceptualHash> = catalog.list_all_looks().await?.iter().map(|look| look.phash).collect();
     let steps = [
         ("hits: answers of search engines", totals.hits),
         ("different addresses", totals.addresses),
@@ -78,7 +77,7 @@ pub async fn gather(
         crossings,
         intents: intent_rows(&votes),
         copies: catalog.count_copies().await?,
-        near_duplicates: near_duplicates(catalog).await?,
+        near_duplicates: near_duplicate_groups(&hashes),
         licenses,
         other_licenses,
         hosts,
@@ -119,14 +118,4 @@ fn cut(mut licenses: Vec<LicenseCount>) -> (Vec<LicenseCount>, Rest) {
         rest.fetched += license.fetched;
     }
     (licenses, rest)
-}
-
-async fn near_duplicates(catalog: &Catalog) -> Result<NearDuplicates, ReportError> {
-    let (mut hashes, mut after) = (Vec::new(), ImageId(0));
-    loop {
-        let page = catalog.list_looks(after, LOOKS).await?;
-        let Some(last) = page.last() else { return Ok(near_duplicate_groups(&hashes)) };
-        after = last.image_id;
-        hashes.extend(page.iter().map(|look| look.phash));
-    }
 }

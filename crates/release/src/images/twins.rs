@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use affectory_catalog::{Catalog, ImageLook};
+use affectory_catalog::Catalog;
 use affectory_core::{DisjointSets, ImageId, PerceptualHash};
 use affectory_imaging::near_pairs;
 
@@ -12,21 +12,10 @@ use crate::ReleaseError;
 /// loses an image. Within 2 bits no two different photographs of 1,862 were met (`cargo bench -p affectory-imaging`).
 const DISTANCE: u32 = 2;
 
-/// Images that the catalogue is asked for at a time.
-const PAGE: u32 = 50_000;
-
 /// All images but the first found of each group that looks the same. An image that nobody has decoded yet has no looks,
 /// and is none of them.
 pub(super) async fn list_twins(catalog: &Catalog) -> Result<HashSet<ImageId>, ReleaseError> {
-    let mut looks: Vec<ImageLook> = Vec::new();
-    loop {
-        let after = looks.last().map_or(ImageId(0), |look| look.image_id);
-        let page = catalog.list_looks(after, PAGE).await?;
-        if page.is_empty() {
-            break;
-        }
-        looks.extend(page);
-    }
+    let mut looks = catalog.list_all_looks().await?;
     // One that is not exported must not keep its likeness out.
     looks.retain(|look| look.is_kept);
     let hashes: Vec<PerceptualHash> = looks.iter().map(|look| look.phash).collect();
