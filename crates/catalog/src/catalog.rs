@@ -1,5 +1,8 @@
 //! Which questions can stages ask of the catalogue, and what can they have recorded? One file a question below.
 
+mod accounts;
+mod answers;
+mod assignments;
 mod audit;
 mod candidates;
 mod collected;
@@ -8,7 +11,10 @@ mod drops;
 mod findings;
 mod import;
 mod labels;
+mod lessons;
 mod pace;
+mod pools;
+mod ratings;
 mod release;
 mod report;
 mod scan;
@@ -64,7 +70,7 @@ impl Catalog {
     /// Waits for statements under way and closes all connections.
     pub async fn close(&self) {
         match &self.database {
-            Database::Sqlite(pool) => pool.close().await,
+            Database::Sqlite(pool, _) => pool.close().await,
             Database::Postgres(pool) => pool.close().await,
         }
     }

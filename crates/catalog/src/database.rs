@@ -4,25 +4,30 @@
 //! rows travels as one JSON array of arrays, read by `json_each($1)` on both sides (`migrations/` says how).
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use affectory_core::{Arousal, Expression, Landmarks, Sha256Hex, Split, Valence};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::CatalogError;
 
 /// One of the two engines.
+///
+/// SQLite has one writer, and one that waits for another looks again after 1, 2, 5, ... 100 ms, in no order. So the
+/// writers of one process queue before they ask for its lock; only processes still meet there.
 #[derive(Debug, Clone)]
 pub(crate) enum Database {
-    Sqlite(SqlitePool),
+    Sqlite(SqlitePool, Arc<Mutex<()>>),
     Postgres(PgPool),
 }
 
 /// Statements that belong together; dropped without [`Work::commit`], they leave nothing.
 pub(crate) enum Work {
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(Transaction<'static, Sqlite>, Option<OwnedMutexGuard<()>>),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -30,11 +35,24 @@ pub(crate) enum Work {
 pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
+    Real(Option<f64>),
 }
 
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
         Value::Int(Some(value))
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(value: Option<i64>) -> Self {
+        Value::Int(value)
+    }
+}
+
+impl From<Option<f32>> for Value {
+    fn from(value: Option<f32>) -> Self {
+        Value::Real(value.map(f64::from))
     }
 }
 
@@ -55,6 +73,7 @@ pub(crate) enum Turn {
     Collect = 0x4146_4543_0006,
     Search = 0x4146_4543_0007,
     Hosts = 0x4146_4543_0008,
+    Assign = 0x4146_4543_0009,
 }
 
 /// How long SQLite waits for another process's transaction, and either engine for a free connection.
@@ -75,7 +94,7 @@ impl Database {
             .pragma("temp_store", "memory")
             .disable_statement_logging();
         let pool = SqlitePoolOptions::new().max_connections(8).acquire_timeout(PATIENCE);
-        Ok(Database::Sqlite(pool.connect_with(options).await?))
+        Ok(Database::Sqlite(pool.connect_with(options).await?, Arc::default()))
     }
 
     pub(crate) async fn connect_postgres(url: &str, password: Option<&str>) -> Result<Database, sqlx::Error> {
@@ -90,7 +109,10 @@ impl Database {
     /// Begins a transaction that writes. SQLite takes its write lock at once: a lock taken later can fail half-way.
     pub(crate) async fn write(&self) -> Result<Work, sqlx::Error> {
         Ok(match self {
-            Database::Sqlite(pool) => Work::Sqlite(pool.begin_with("begin immediate").await?),
+            Database::Sqlite(pool, writing) => {
+                let turn = Arc::clone(writing).lock_owned().await;
+                Work::Sqlite(pool.begin_with("begin immediate").await?, Some(turn))
+            }
             Database::Postgres(pool) => Work::Postgres(pool.begin().await?),
         })
     }
@@ -98,7 +120,7 @@ impl Database {
     /// Begins a transaction that reads one state of the database, whatever others write meanwhile.
     pub(crate) async fn read(&self) -> Result<Work, sqlx::Error> {
         Ok(match self {
-            Database::Sqlite(pool) => Work::Sqlite(pool.begin().await?),
+            Database::Sqlite(pool, _) => Work::Sqlite(pool.begin().await?, None),
             Database::Postgres(pool) => {
                 Work::Postgres(pool.begin_with("begin isolation level repeatable read read only").await?)
             }
@@ -113,6 +135,7 @@ macro_rules! bound {
             query = match value {
                 Value::Int(value) => query.bind(value),
                 Value::Text(value) => query.bind(value),
+                Value::Real(value) => query.bind(value),
             };
         }
         query
@@ -123,7 +146,7 @@ impl Work {
     /// Runs one statement; says how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, sqlx::Error> {
         Ok(match self {
-            Work::Sqlite(work) => bound!(sql, values).execute(&mut **work).await?.rows_affected(),
+            Work::Sqlite(work, _) => bound!(sql, values).execute(&mut **work).await?.rows_affected(),
             Work::Postgres(work) => bound!(sql, values).execute(&mut **work).await?.rows_affected(),
         })
     }
@@ -131,7 +154,7 @@ impl Work {
     /// Runs one statement and brings all its rows.
     pub(crate) async fn fetch(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, sqlx::Error> {
         Ok(match self {
-            Work::Sqlite(work) => {
+            Work::Sqlite(work, _) => {
                 bound!(sql, values).fetch_all(&mut **work).await?.into_iter().map(Row::Sqlite).collect()
             }
             Work::Postgres(work) => {
@@ -144,7 +167,7 @@ impl Work {
     pub(crate) async fn run_script(&mut self, sql: String) -> Result<(), sqlx::Error> {
         let script = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
         match self {
-            Work::Sqlite(work) => script.execute(&mut **work).await.map(drop),
+            Work::Sqlite(work, _) => script.execute(&mut **work).await.map(drop),
             Work::Postgres(work) => script.execute(&mut **work).await.map(drop),
         }
     }
@@ -152,7 +175,7 @@ impl Work {
     /// Waits until no other transaction has this turn; it ends with this transaction.
     pub(crate) async fn take_turn(&mut self, turn: Turn) -> Result<(), sqlx::Error> {
         match self {
-            Work::Sqlite(_) => Ok(()),
+            Work::Sqlite(..) => Ok(()),
             Work::Postgres(_) => {
                 self.execute("select pg_advisory_xact_lock($1)", vec![Value::from(turn as i64)]).await.map(drop)
             }
@@ -161,7 +184,7 @@ impl Work {
 
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
-            Work::Sqlite(work) => work.commit().await,
+            Work::Sqlite(work, _turn) => work.commit().await,
             Work::Postgres(work) => work.commit().await,
         }
     }
@@ -208,6 +231,11 @@ impl Row {
     pub(crate) fn optional_real(&self, idx: usize) -> Result<Option<f32>, CatalogError> {
         let value: Option<f64> = column!(self, idx)?;
         Ok(value.map(|value| value as f32))
+    }
+
+    /// A comparison's answer, which SQLite gives as 0 or 1.
+    pub(crate) fn boolean(&self, idx: usize) -> Result<bool, CatalogError> {
+        column!(self, idx)
     }
 
     pub(crate) fn count(&self, idx: usize) -> Result<u64, CatalogError> {

@@ -43,6 +43,12 @@ pub enum CatalogError {
         /// Names that exist.
         known: String,
     },
+    /// An account with that address exists.
+    #[error("there is an account for {0} already")]
+    AccountExists(String),
+    /// A pool of that name exists.
+    #[error("a pool named `{0}` exists already: choose another name")]
+    PoolExists(String),
     /// No object of that hash in the store.
     #[error("object {0} is not in the image store")]
     NoObject(String),

@@ -5,16 +5,23 @@
 //! This crate knows nothing of pixels, networks or file formats, and never reads the clock: times
 //! are parameters, in integer milliseconds UTC.
 
+mod annotating;
 mod catalog;
 mod collection;
 mod database;
 mod error;
+mod people;
 mod project;
 mod records;
 mod reporting;
 mod schema;
 mod store;
 
+pub use annotating::{
+    AnswerAct, AnswerEvent, EventOutcome, FacePicture, FaceRequest, FlagRow, GivenFaces, Gold, LessonKind,
+    LessonPicture, LessonRow, NewLesson, NewPoolFace, OwnAnswer, PoolCandidate, PoolRow, PoolRules, PoolState,
+    RatingRow, Strategy, Suggestion,
+};
 pub use catalog::Catalog;
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
@@ -22,11 +29,12 @@ pub use collection::{
     SearchFailure, SearchNext, SearchRow, Spending, YieldCount,
 };
 pub use error::CatalogError;
+pub use people::{Account, AccountChange, AuditRow, Invitation, NewAccount, Role};
 pub use project::{Project, ProjectConfig};
 pub use records::{
     Annotation, AnnotatorKind, ConsensusRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan, GivenFaceUpdate,
-    ImageRow, ImportItem, ImportOutcome, LabelledFace, NewAnnotation, NewFace, NewImage, NewRelease, NewSighting,
-    ProjectCounts, ReleaseItemRow, ReleaseRow, ScanOutcome, ScanStatus, Sighting, Unusable,
+    ImageRow, ImportItem, ImportOutcome, LabelledFace, NewAnnotation, NewConsensusRun, NewFace, NewImage, NewRelease,
+    NewSighting, ProjectCounts, ReleaseItemRow, ReleaseRow, ScanOutcome, ScanStatus, Sighting, Unusable,
 };
 pub use reporting::{
     AddressCounts, CollectionTotals, CopyCount, FaceSample, FetchedImageTotals, FindingCount, FindingPlace, HostCount,

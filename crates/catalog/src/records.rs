@@ -380,3 +380,26 @@ pub struct ReleaseItemRow {
     /// Its category.
     pub expression: Option<Expression>,
 }
+
+/// How a consensus was reached: with the log up to that row it can be had again.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct NewConsensusRun {
+    /// Its method, e.g. `dawid-skene`.
+    pub method: String,
+    /// Its parameters as JSON.
+    pub parameters: String,
+    /// The program that computed it.
+    pub program_version: String,
+    /// Last row of the log that it knew.
+    pub last_annotation_id: AnnotationId,
+    /// Annotations that took part.
+    pub n_annotations: u64,
+    /// Faces with a result.
+    pub n_faces: u64,
+    /// SHA-256 of what took part.
+    pub inputs_sha256: Sha256Hex,
+    /// SHA-256 of the result.
+    pub result_sha256: Sha256Hex,
+    /// What else the method found (annotators' confusions or weights) as JSON.
+    pub details: String,
+}

@@ -19,6 +19,7 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { portable: include_str!("../migrations/0002_collect.sql"), sqlite: "", postgres: "" },
     Migration { portable: include_str!("../migrations/0003_faces_behind.sql"), sqlite: "", postgres: "" },
+    Migration { portable: include_str!("../migrations/0004_annotate.sql"), sqlite: "", postgres: "" },
 ];
 
 /// Brings the database to the newest schema, in one transaction: a kill leaves the old one, and of two processes that
@@ -38,7 +39,7 @@ pub(crate) async fn migrate(database: &Database) -> Result<(), CatalogError> {
     }
     for (version, migration) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
         let (identity, tail) = match work {
-            Work::Sqlite(_) => ("integer primary key", migration.sqlite),
+            Work::Sqlite(..) => ("integer primary key", migration.sqlite),
             Work::Postgres(_) => ("bigint generated always as identity primary key", migration.postgres),
         };
         work.run_script(migration.portable.replace("{identity}", identity)).await.map_err(failed())?;

@@ -30,4 +30,10 @@ id! {
     SearchId,
     /// A row of `candidate`.
     CandidateId,
+    /// A row of `account`.
+    AccountId,
+    /// A row of `pool`.
+    PoolId,
+    /// A row of `lesson`.
+    LessonId,
 }

@@ -30,7 +30,9 @@ pub use circumplex::Region;
 pub use expression::Expression;
 pub use geometry::{BoundingBox, Landmarks, Point};
 pub use hash::{PerceptualHash, Sha256Hex};
-pub use ids::{AnnotationId, AnnotatorId, CandidateId, FaceId, ImageId, ReleaseId, SearchId};
+pub use ids::{
+    AccountId, AnnotationId, AnnotatorId, CandidateId, FaceId, ImageId, LessonId, PoolId, ReleaseId, SearchId,
+};
 pub use label_set::LabelSet;
 pub use sets::DisjointSets;
 pub use stage::{Progress, Silent, Split, Stop};

@@ -3,7 +3,8 @@
 use affectory_core::Sha256Hex;
 use sha2::{Digest as _, Sha256};
 
-use crate::database::{Turn, Value, Work};
+use crate::database::{Row, Turn, Value, Work};
+use crate::people::AuditRow;
 use crate::{Catalog, CatalogError};
 
 /// What is written down of one act.
@@ -14,6 +15,9 @@ pub(super) struct Entry<'a> {
     pub(super) detail: &'a str,
     pub(super) time_ms: i64,
 }
+
+/// Who acts where no account does: the person at the command line.
+pub(super) const COMMAND_LINE: &str = "command line";
 
 /// What the first entry has for its predecessor's hash.
 const BEGINNING: &str = "";
@@ -59,6 +63,33 @@ pub(super) async fn append(work: &mut Work, entry: &Entry<'_>) -> Result<(), Cat
 }
 
 impl Catalog {
+    /// Entries before `before` (`None`: from the end), newest first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditRow>, CatalogError> {
+        let failed = || CatalogError::database("read the audit log");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select id, actor, action, subject, detail, time_ms from audit where id < $1 order by id desc limit $2",
+                vec![before.unwrap_or(i64::MAX).into(), i64::from(limit).into()],
+            )
+            .await
+            .map_err(failed())?;
+        let entry = |row: &Row| {
+            Ok(AuditRow {
+                id: row.int(0)?,
+                actor: row.text(1)?,
+                action: row.text(2)?,
+                subject: row.text(3)?,
+                detail: row.text(4)?,
+                time_ms: row.int(5)?,
+            })
+        };
+        rows.iter().map(entry).collect()
+    }
+
     /// Checks the hash chain of the audit log; says how many entries it has, or the first one that does not fit.
     ///
     /// Entries cut off the end leave a chain that fits: whoever must know that keeps the last hash elsewhere.

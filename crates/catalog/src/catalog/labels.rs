@@ -197,7 +197,7 @@ impl AnnotatorKind {
         }
     }
 
-    fn from_name(name: &str) -> Result<Self, CatalogError> {
+    pub(crate) fn from_name(name: &str) -> Result<Self, CatalogError> {
         let kind = Self::ALL.into_iter().find(|kind| kind.name() == name);
         kind.ok_or_else(|| CatalogError::Corrupt(format!("annotator kind `{name}`")))
     }

@@ -1,14 +1,12 @@
 //! Which releases were built, of what, and which of them hold an image that was withdrawn since?
 
-use affectory_core::{ReleaseId, Sha256Hex};
+use affectory_core::{PoolId, ReleaseId, Sha256Hex};
 
-use super::audit::{Entry, append};
-use crate::database::{Row, Turn, Value, batch, split_rank};
+use super::audit::{COMMAND_LINE, Entry, append};
+use super::pools::recount_pool;
+use crate::database::{Row, Turn, Value, Work, batch, split_rank};
 use crate::records::{NewRelease, ReleaseItemRow, ReleaseRow};
 use crate::{Catalog, CatalogError};
-
-/// Who did it, in the audit log, until accounts exist: the person at the command line.
-const COMMAND_LINE: &str = "command line";
 
 impl Catalog {
     /// Records a release and its items in one transaction, with an audit entry.
@@ -137,6 +135,7 @@ impl Catalog {
             .map_err(failed())?;
         let releases = rows.iter().map(|row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
         if n_changed > 0 {
+            close_pool_faces(&mut work, image_id).await?;
             let entry = Entry {
                 actor: COMMAND_LINE,
                 action: "image withdraw",
@@ -178,4 +177,24 @@ fn release_row(row: &Row) -> Result<ReleaseRow, CatalogError> {
         n_items: row.count(6)?,
         built_ms: row.int(7)?,
     })
+}
+
+/// Nobody is given a face of a withdrawn image any longer, and no pool waits for it.
+async fn close_pool_faces(work: &mut Work, image_id: i64) -> Result<(), CatalogError> {
+    let failed = || CatalogError::database("take a withdrawn image out of pools");
+    let rows = work
+        .fetch(
+            "update pool_face set n_open = 0, n_wanted = n_done
+             where n_wanted > n_done and face_id in (select id from face where image_id = $1) returning pool_id",
+            vec![image_id.into()],
+        )
+        .await
+        .map_err(failed())?;
+    let mut pools = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
+    pools.sort_unstable();
+    pools.dedup();
+    for pool in pools {
+        recount_pool(work, PoolId(pool)).await?;
+    }
+    Ok(())
 }

@@ -204,7 +204,7 @@ async fn enqueue(work: &mut Work, detector: &str, last: i64) -> Result<u64, sqlx
 /// as a look-up of the rows instead of a scan of the table.
 fn claim_statement(work: &Work) -> &'static str {
     match work {
-        Work::Sqlite(_) => {
+        Work::Sqlite(..) => {
             "update face_scan set worker = $2, lease_end_ms = $3
              where detector = $1 and image_id in (
                  select image_id from face_scan as due
