@@ -1,0 +1,21 @@
+//! How do faces come by their labels: who is asked about which, what do they learn first, how good are the answers, and
+//! what is agreed on?
+//!
+//! In: a project's catalogue. Out: pools, lessons, figures, consensuses, and the log of all annotations as JSON Lines.
+//! This crate knows nothing of SQL, browsers or the clock; what the server shows and what the command line prints is
+//! computed here once.
+
+mod error;
+
+mod figures;
+mod lessons;
+mod log;
+mod plan;
+mod pool;
+
+pub use error::AnnotateError;
+pub use figures::{AnnotatorFigures, Figures, figures};
+pub use lessons::{PASS_PERCENT, pass_percent, write_first_lessons};
+pub use log::RatingLog;
+pub use plan::{FaceFilter, plan, same_looks};
+pub use pool::{PoolReport, PoolRequest, make_pool};
