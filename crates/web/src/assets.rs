@@ -1,0 +1,33 @@
+//! Which scripts and styles does the program carry?
+
+use axum::extract::Path;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+
+use crate::failure::WebError;
+
+macro_rules! script {
+    ($name:literal) => {
+        ($name, "text/javascript; charset=utf-8", include_str!(concat!("../assets/", $name)))
+    };
+}
+
+const ASSETS: &[(&str, &str, &str)] = &[
+    ("app.css", "text/css; charset=utf-8", include_str!("../assets/app.css")),
+    script!("annotate.js"),
+    script!("circumplex.js"),
+    script!("clock.js"),
+    script!("faces.js"),
+    script!("keys.js"),
+    script!("plot.js"),
+    script!("queue.js"),
+    script!("server.js"),
+    script!("today.js"),
+];
+
+/// One of them. Another version of the program may have another text, so browsers ask again after a while.
+pub(crate) async fn asset(Path(name): Path<String>) -> Result<Response, WebError> {
+    let (_, kind, text) =
+        ASSETS.iter().find(|(known, ..)| *known == name).ok_or(WebError::NotFound("that file"))?;
+    Ok(([(CONTENT_TYPE, *kind), (CACHE_CONTROL, "public, max-age=300")], *text).into_response())
+}

@@ -1,0 +1,92 @@
+//! Which routes are there, in the order of an annotator's, a reviewer's, a lead's way, and whom does each let in?
+
+use std::sync::Arc;
+
+use affectory_catalog::Role;
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+
+use crate::access::{Access, guard};
+use crate::app::App;
+use crate::pages::{adjudicate, annotate, audit, collection, flags, home, invitation, people, pools, quality};
+use crate::pages::{quiz, sign_in, training, tutorial};
+use crate::{api, assets, pictures};
+
+/// A route; there is no other way into the router, so none is without a rule.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    handler: MethodRouter<Arc<App>>,
+}
+
+fn read<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    Route { method: Method::GET, path, access, handler: get(handler) }
+}
+
+fn change<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    Route { method: Method::POST, path, access, handler: post(handler) }
+}
+
+/// All of them.
+pub(crate) fn routes() -> Vec<Route> {
+    const EVERYBODY: Access = Access::Everybody;
+    const ANNOTATOR: Access = Access::AtLeast(Role::Annotator);
+    const REVIEWER: Access = Access::AtLeast(Role::Reviewer);
+    const LEAD: Access = Access::AtLeast(Role::Lead);
+    const ADMINISTRATOR: Access = Access::AtLeast(Role::Administrator);
+    vec![
+        read("/assets/{name}", EVERYBODY, assets::asset),
+        read("/healthz", EVERYBODY, api::healthz),
+        read("/invitation/{token}", EVERYBODY, invitation::show),
+        change("/invitation/{token}", EVERYBODY, invitation::accept),
+        read("/login", EVERYBODY, sign_in::show),
+        change("/login", EVERYBODY, sign_in::sign_in),
+        change("/logout", ANNOTATOR, sign_in::sign_out),
+        read("/", ANNOTATOR, home::show),
+        read("/account", ANNOTATOR, home::account),
+        change("/account/language", ANNOTATOR, home::change_language),
+        change("/account/password", ANNOTATOR, home::change_password),
+        read("/tutorial", ANNOTATOR, tutorial::show),
+        read("/lessons/{lesson}/picture", ANNOTATOR, pictures::lesson),
+        read("/quiz", ANNOTATOR, quiz::show),
+        change("/quiz", ANNOTATOR, quiz::answer),
+        read("/annotate/{pool}", ANNOTATOR, annotate::show),
+        change("/api/pools/{pool}/next", ANNOTATOR, api::next),
+        read("/api/pools/{pool}/today", ANNOTATOR, api::today),
+        change("/api/events", ANNOTATOR, api::events),
+        read("/faces/{face}/crop", ANNOTATOR, pictures::crop),
+        read("/faces/{face}/context", ANNOTATOR, pictures::context),
+        read("/quality", REVIEWER, quality::show),
+        read("/quality/annotators/{annotator}", REVIEWER, quality::annotator),
+        read("/api/agreement", REVIEWER, api::agreement),
+        read("/adjudicate", REVIEWER, adjudicate::list),
+        read("/adjudicate/{face}", REVIEWER, adjudicate::show),
+        change("/adjudicate/{face}", REVIEWER, adjudicate::decide),
+        read("/collection", REVIEWER, collection::show),
+        read("/flags", LEAD, flags::list),
+        change("/flags/{flag}", LEAD, flags::resolve),
+        read("/pools", LEAD, pools::list),
+        change("/pools", LEAD, pools::make),
+        change("/pools/{pool}/state", LEAD, pools::change_state),
+        read("/training", LEAD, training::list),
+        change("/training", LEAD, training::add),
+        change("/training/pass", LEAD, training::change_pass),
+        change("/training/{lesson}/retire", LEAD, training::retire),
+        read("/people", ADMINISTRATOR, people::list),
+        change("/people/invite", ADMINISTRATOR, people::invite),
+        change("/people/{account}", ADMINISTRATOR, people::change),
+        read("/audit", ADMINISTRATOR, audit::list),
+    ]
+}
+
+/// The router, each route behind its guard.
+pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
+    routes().into_iter().fold(Router::new(), |router, route| {
+        let guarded = route.handler.layer(from_fn_with_state((Arc::clone(app), route.access), guard));
+        router.route(route.path, guarded)
+    })
+}
