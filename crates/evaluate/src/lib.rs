@@ -34,6 +34,8 @@ mod incomplete_beta;
 mod ranking;
 mod regression;
 
+mod answers;
+
 mod agreement;
 mod bootstrap;
 mod consensus;
@@ -42,7 +44,7 @@ mod reliability;
 mod render;
 
 pub use agreement::{
-    Agreement, CategoryAgreement, CategoryPair, DimensionAgreement, DimensionPair, Rating, agreement,
+    Agreement, CategoryAgreement, CategoryPair, DimensionAgreement, DimensionPair, FleissSubset, Rating, agreement,
     category_agreement, dimension_agreement,
 };
 pub use bootstrap::{Bootstrap, Interval, percentile_interval};
