@@ -39,7 +39,9 @@ mod answers;
 mod agreement;
 mod bootstrap;
 mod consensus;
+mod dawid_skene;
 mod reliability;
+mod weighted_mean;
 
 mod render;
 
@@ -52,7 +54,8 @@ pub use calibration::{
     CalibrationError, are_probabilities, brier, calibration_error, log_loss, top_class, top_k_accuracy,
 };
 pub use confusion::{Averaged, Class, ConfusionMatrix, KappaWeights};
-pub use consensus::{Consensus, Vote, majority, plurality};
+pub use consensus::{Consensus, Vote, majority, plurality, soft_label, vote_counts};
+pub use dawid_skene::{AnnotatorConfusion, DawidSkene, DawidSkeneOptions, dawid_skene};
 pub use error::EvaluateError;
 pub use evaluation::{Evaluation, Missing, SkewNormalised, evaluate};
 pub use ranking::{RankingScore, Scores, macro_mean, rank_classes, rank_micro, support_mean};
@@ -60,3 +63,4 @@ pub use regression::{Moments, RegressionScore, regression, spearman};
 pub use reliability::{Icc, Level, Units, fleiss_kappa, icc, krippendorff_alpha};
 pub use render::{Format, class_table, comparison_table, confusion_svg, confusion_table};
 pub use table::{Row, Table, read_table};
+pub use weighted_mean::{AnnotatorWeight, FaceMean, WeightedMean, WeightedMeanOptions, weighted_mean_of};
