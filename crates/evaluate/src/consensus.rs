@@ -77,9 +77,7 @@ pub struct Consensus {
 /// # Ok::<(), affectory_core::CoreError>(())
 /// ```
 pub fn majority(votes: &[Vote]) -> Consensus {
-    let expression = plurality(&vote_counts(votes)).and_then(Expression::from_index);
-    let (valence, arousal) = (mean(&valences(votes)), mean(&arousals(votes)));
-    settle(votes, Opinion { expression, valence, arousal })
+    settle(votes, Opinion::of(votes))
 }
 
 /// How often the ordinary votes name each category, by its index.
@@ -109,6 +107,17 @@ pub(crate) struct Opinion {
     pub expression: Option<Expression>,
     pub valence: Option<f64>,
     pub arousal: Option<f64>,
+}
+
+impl Opinion {
+    /// Plurality and means.
+    pub fn of(votes: &[Vote]) -> Self {
+        Self {
+            expression: plurality(&vote_counts(votes)).and_then(Expression::from_index),
+            valence: mean(&valences(votes)),
+            arousal: mean(&arousals(votes)),
+        }
+    }
 }
 
 /// The method's opinion, with proxies where it has none and the adjudication over both.

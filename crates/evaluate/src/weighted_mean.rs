@@ -41,6 +41,14 @@ pub struct WeightedMean {
     pub has_converged: bool,
 }
 
+impl WeightedMean {
+    /// The face's mean; none without an answer.
+    pub fn mean_of(&self, face: i64) -> Option<f64> {
+        let place = self.faces.binary_search_by_key(&face, |of_face| of_face.face).ok()?;
+        Some(self.faces[place].mean)
+    }
+}
+
 /// One face's weighted mean.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FaceMean {
