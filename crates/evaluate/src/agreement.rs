@@ -1,12 +1,13 @@
 //! How far do annotators agree with each other, where not everyone saw everything?
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use affectory_core::Expression;
 
+use crate::answers::{Answer, Answers, distinct};
 use crate::confusion::{Class, ConfusionMatrix, mean, ratio};
 use crate::regression::{Moments, RegressionScore};
-use crate::reliability::{Level, Units, fleiss_kappa, krippendorff_alpha};
+use crate::reliability::{FleissSums, Level, Units, krippendorff_alpha};
 
 /// One annotator's answer for one face; what was not answered is `None`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +50,8 @@ pub struct CategoryAgreement {
     pub mean_cohen_kappa: Option<f64>,
     /// Fleiss' kappa; only where every face has the same number of ratings.
     pub fleiss_kappa: Option<f64>,
+    /// Fleiss' kappa on the largest set of faces where it is defined; none where no face has two ratings.
+    pub fleiss_kappa_on: Option<FleissSubset>,
     /// Krippendorff's alpha, nominal.
     pub krippendorff_alpha: Option<f64>,
     /// Every two annotators with a face in common.
@@ -56,6 +59,18 @@ pub struct CategoryAgreement {
     /// `matrix[a][b]`: where one annotator said a, the share in which another said b; the diagonal is the
     /// agreement of that category. Undefined where nobody who said a had company.
     pub matrix: Vec<Vec<Option<f64>>>,
+}
+
+/// Fleiss' kappa on the faces with one number of ratings: the most common one of at least 2, of equally common
+/// ones the lowest.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct FleissSubset {
+    /// Ratings each of these faces has, >= 2.
+    pub n_ratings: usize,
+    /// How many faces these are.
+    pub n_faces: usize,
+    /// Fleiss' kappa on them; undefined where only one class occurs.
+    pub kappa: Option<f64>,
 }
 
 /// Two annotators' agreement on categories.
@@ -80,6 +95,11 @@ pub struct DimensionAgreement {
     pub n_shared: usize,
     /// Krippendorff's alpha, interval.
     pub krippendorff_alpha: Option<f64>,
+    /// Krippendorff's alpha, ordinal: by rank, so indifferent to how an annotator stretches the scale.
+    pub krippendorff_alpha_ordinal: Option<f64>,
+    /// All pairs of ratings of one face taken together, each pair both ways, since neither annotator is the truth:
+    /// the figures of AffectNet's table of agreement (Mollahosseini et al. 2017).
+    pub pooled: RegressionScore,
     /// Each figure's mean over the annotator pairs where it is defined.
     pub mean: RegressionScore,
     /// Every two annotators with a face in common.
@@ -100,30 +120,33 @@ pub struct DimensionPair {
     pub score: RegressionScore,
 }
 
-/// One answer of one kind: (face, annotator, value).
-type Answer<T> = (i64, i64, T);
-
 /// Agreement of all annotators on all faces, with gaps. Of an annotator's several ratings of one face the
-/// last counts.
+/// last counts. About 0.1 s for 1,000,000 ratings of 500,000 faces by 12 annotators on two cores.
 pub fn agreement(ratings: &[Rating]) -> Agreement {
-    let distinct = |id: fn(&Rating) -> i64| {
-        let mut ids: Vec<i64> = ratings.iter().map(id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.len()
-    };
     let answers = |dimension: fn(&Rating) -> Option<f64>| -> Vec<Answer<f64>> {
         ratings.iter().filter_map(|rating| Some((rating.face, rating.annotator, dimension(rating)?))).collect()
     };
-    let categories =
-        ratings.iter().filter_map(|rating| Some((rating.face, rating.annotator, rating.expression?.index() as Class)));
-    Agreement {
-        n_annotators: distinct(|rating| rating.annotator),
-        n_faces: distinct(|rating| rating.face),
-        expression: category_agreement(categories.collect(), Expression::ALL.len()),
-        valence: dimension_agreement(answers(|rating| rating.valence)),
-        arousal: dimension_agreement(answers(|rating| rating.arousal)),
-    }
+    let categories = || {
+        ratings.iter().filter_map(|rating| Some((rating.face, rating.annotator, rating.expression?.index() as Class)))
+    };
+    let ((valence, arousal), (expression, (n_annotators, n_faces))) = rayon::join(
+        || {
+            rayon::join(
+                || dimension_agreement(answers(|rating| rating.valence)),
+                || dimension_agreement(answers(|rating| rating.arousal)),
+            )
+        },
+        || {
+            rayon::join(
+                || category_agreement(categories().collect(), Expression::ALL.len()),
+                || {
+                    let n_distinct = |id: fn(&Rating) -> i64| distinct(ratings.iter().map(id)).len();
+                    (n_distinct(|rating| rating.annotator), n_distinct(|rating| rating.face))
+                },
+            )
+        },
+    );
+    Agreement { n_annotators, n_faces, expression, valence, arousal }
 }
 
 /// Agreement on classes 0 to `n_classes - 1`, from (face, annotator, class).
@@ -131,14 +154,11 @@ pub fn agreement(ratings: &[Rating]) -> Agreement {
 /// # Panics
 /// If a class is not below `n_classes`.
 pub fn category_agreement(answers: Vec<(i64, i64, Class)>, n_classes: usize) -> CategoryAgreement {
-    let answers = by_face(answers);
-    let mut pairs: BTreeMap<(i64, i64), ConfusionMatrix> = BTreeMap::new();
+    let answers = Answers::new(answers);
+    assert!(answers.given().iter().all(|&(_, class)| usize::from(class) < n_classes), "class outside the matrix");
+    let pairs = by_pair(&answers, || ConfusionMatrix::empty(n_classes), |matrix, a, b| matrix.add(a, b));
     let mut both_ways = ConfusionMatrix::empty(n_classes);
-    for_each_pair(&answers, |annotators, (a, b)| {
-        pairs.entry(annotators).or_insert_with(|| ConfusionMatrix::empty(n_classes)).add(a, b);
-        both_ways.add(a, b);
-        both_ways.add(b, a);
-    });
+    pairs.iter().for_each(|(_, matrix)| both_ways.add_both_ways(matrix));
     let pairs: Vec<CategoryPair> = pairs
         .into_iter()
         .map(|((first, second), matrix)| CategoryPair {
@@ -150,11 +170,13 @@ pub fn category_agreement(answers: Vec<(i64, i64, Class)>, n_classes: usize) -> 
         })
         .collect();
     let share_rows = both_ways.rows().zip(both_ways.support());
+    let (everywhere, fleiss_kappa_on) = fleiss(&answers, n_classes);
     CategoryAgreement {
         n_shared: n_shared(&answers),
         percent: both_ways.accuracy(),
         mean_cohen_kappa: mean(pairs.iter().map(|pair| pair.cohen_kappa)),
-        fleiss_kappa: fleiss_kappa(&class_counts(&answers, n_classes)),
+        fleiss_kappa: everywhere,
+        fleiss_kappa_on,
         krippendorff_alpha: krippendorff_alpha(&units(&answers, f64::from), Level::Nominal),
         matrix: share_rows.map(|(row, total)| row.iter().map(|&count| ratio(count, total)).collect()).collect(),
         pairs,
@@ -163,13 +185,18 @@ pub fn category_agreement(answers: Vec<(i64, i64, Class)>, n_classes: usize) -> 
 
 /// Agreement on numbers, from (face, annotator, value).
 pub fn dimension_agreement(answers: Vec<(i64, i64, f64)>) -> DimensionAgreement {
-    let answers = by_face(answers);
-    let mut pairs: BTreeMap<(i64, i64), (Vec<f64>, Vec<f64>)> = BTreeMap::new();
-    for_each_pair(&answers, |annotators, (a, b)| {
-        let (first, second) = pairs.entry(annotators).or_default();
+    let answers = Answers::new(answers);
+    let pairs = by_pair(&answers, <(Vec<f64>, Vec<f64>)>::default, |(first, second), a, b| {
         first.push(a);
         second.push(b);
     });
+    let (mut from, mut to) = (Vec::new(), Vec::new());
+    for (_, (a, b)) in &pairs {
+        from.extend_from_slice(a);
+        from.extend_from_slice(b);
+        to.extend_from_slice(b);
+        to.extend_from_slice(a);
+    }
     let pairs: Vec<DimensionPair> = pairs
         .into_iter()
         .map(|((first, second), (a, b))| DimensionPair {
@@ -180,9 +207,12 @@ pub fn dimension_agreement(answers: Vec<(i64, i64, f64)>) -> DimensionAgreement 
         })
         .collect();
     let over_pairs = |figure: fn(&RegressionScore) -> Option<f64>| mean(pairs.iter().map(|pair| figure(&pair.score)));
+    let units = units(&answers, |value| value);
     DimensionAgreement {
         n_shared: n_shared(&answers),
-        krippendorff_alpha: krippendorff_alpha(&units(&answers, |value| value), Level::Interval),
+        krippendorff_alpha: krippendorff_alpha(&units, Level::Interval),
+        krippendorff_alpha_ordinal: krippendorff_alpha(&units, Level::Ordinal),
+        pooled: Moments::of(&from, &to).score(),
         mean: RegressionScore {
             rmse: over_pairs(|score| score.rmse),
             mae: over_pairs(|score| score.mae),
@@ -194,45 +224,58 @@ pub fn dimension_agreement(answers: Vec<(i64, i64, f64)>) -> DimensionAgreement 
     }
 }
 
-/// How often each face was given each class, faces by ascending id.
-fn class_counts(answers: &[Answer<Class>], n_classes: usize) -> Vec<Vec<u32>> {
-    let of_face = |face: &[Answer<Class>]| {
-        let mut counts = vec![0; n_classes];
-        face.iter().for_each(|&(_, _, class)| counts[usize::from(class)] += 1);
-        counts
-    };
-    faces(answers).map(of_face).collect()
+/// Fleiss' kappa over all faces, and over those with the most common number of ratings.
+fn fleiss(answers: &Answers<Class>, n_classes: usize) -> (Option<f64>, Option<FleissSubset>) {
+    let mut n_faces_with: Vec<usize> = Vec::new();
+    for face in answers.by_face() {
+        n_faces_with.resize(n_faces_with.len().max(face.len() + 1), 0);
+        n_faces_with[face.len()] += 1;
+    }
+    let numbers =
+        n_faces_with.iter().copied().enumerate().filter(|&(n_ratings, n_faces)| n_ratings >= 2 && n_faces > 0);
+    let Some((n_ratings, n_faces)) = numbers.rev().max_by_key(|&(_, n_faces)| n_faces) else { return (None, None) };
+    let mut sums = FleissSums::new(n_ratings, n_classes);
+    let mut counts = vec![0; n_classes];
+    for face in answers.by_face().filter(|face| face.len() == n_ratings) {
+        counts.fill(0);
+        face.iter().for_each(|&(_, class)| counts[usize::from(class)] += 1);
+        sums.add(&counts);
+    }
+    let kappa = sums.kappa();
+    let is_everywhere = n_faces == answers.faces.len();
+    (kappa.filter(|_| is_everywhere), Some(FleissSubset { n_ratings, n_faces, kappa }))
 }
 
-/// Sorted by face, then annotator; the last of an annotator's answers for a face stays.
-fn by_face<T: Copy>(mut answers: Vec<Answer<T>>) -> Vec<Answer<T>> {
-    answers.reverse();
-    answers.sort_by_key(|&(face, annotator, _)| (face, annotator));
-    answers.dedup_by_key(|&mut (face, annotator, _)| (face, annotator));
-    answers
+fn n_shared<T: Copy + Send>(answers: &Answers<T>) -> usize {
+    answers.by_face().filter(|face| face.len() >= 2).count()
 }
 
-fn faces<T>(answers: &[Answer<T>]) -> impl Iterator<Item = &[Answer<T>]> {
-    answers.chunk_by(|a, b| a.0 == b.0)
+fn units<T: Copy + Send>(answers: &Answers<T>, number: impl Fn(T) -> f64 + Copy) -> Units {
+    Units::new(answers.by_face().map(|face| face.iter().map(move |&(_, value)| number(value))))
 }
 
-fn n_shared<T>(answers: &[Answer<T>]) -> usize {
-    faces(answers).filter(|face| face.len() >= 2).count()
-}
-
-fn units<T: Copy>(answers: &[Answer<T>], number: impl Fn(T) -> f64 + Copy) -> Units {
-    Units::new(faces(answers).map(|face| face.iter().map(move |&(_, _, value)| number(value))))
-}
-
-/// Calls once for every two answers of one face, the lower annotator's first.
-fn for_each_pair<T: Copy>(answers: &[Answer<T>], mut call: impl FnMut((i64, i64), (T, T))) {
-    for face in faces(answers) {
-        for (place, &(_, first, a)) in face.iter().enumerate() {
-            for &(_, second, b) in &face[place + 1..] {
-                call((first, second), (a, b));
+/// Gathers once for every two answers of one face, the lower annotator's first; pairs by ascending ids.
+fn by_pair<T: Copy + Send, G>(
+    answers: &Answers<T>,
+    empty: impl Fn() -> G,
+    mut gather: impl FnMut(&mut G, T, T),
+) -> Vec<((i64, i64), G)> {
+    let mut places: HashMap<(u32, u32), usize> = HashMap::new();
+    let mut gathered: Vec<((u32, u32), G)> = Vec::new();
+    for face in answers.by_face() {
+        for (nth, &(first, a)) in face.iter().enumerate() {
+            for &(second, b) in &face[nth + 1..] {
+                let place = *places.entry((first, second)).or_insert_with(|| {
+                    gathered.push(((first, second), empty()));
+                    gathered.len() - 1
+                });
+                gather(&mut gathered[place].1, a, b);
             }
         }
     }
+    gathered.sort_unstable_by_key(|&(pair, _)| pair);
+    let id = |number: u32| answers.annotators[number as usize];
+    gathered.into_iter().map(|((first, second), of_pair)| ((id(first), id(second)), of_pair)).collect()
 }
 
 #[cfg(test)]

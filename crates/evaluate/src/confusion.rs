@@ -73,6 +73,16 @@ impl ConfusionMatrix {
         self.cells[truth * self.n_classes + predicted] += 1.0;
     }
 
+    /// Counts all pairs of another matrix of as many classes, each once more with its sides exchanged.
+    pub(crate) fn add_both_ways(&mut self, other: &Self) {
+        for (row, counts) in other.rows().enumerate() {
+            for (column, count) in counts.iter().enumerate() {
+                self.cells[row * self.n_classes + column] += count;
+                self.cells[column * self.n_classes + row] += count;
+            }
+        }
+    }
+
     /// Number of classes.
     pub fn n_classes(&self) -> usize {
         self.n_classes

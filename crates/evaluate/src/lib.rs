@@ -1,4 +1,4 @@
-//! How good are predictions, how far do annotators agree, and how is that written down?
+//! How good are predictions, how far do annotators agree, what do they say together, and how is that written down?
 //!
 //! In: labels, scores and numbers, or two CSV files. Out: figures (`None` where undefined, never 0 or NaN),
 //! tables and a picture. Pure functions throughout: this crate knows nothing of the catalogue, networks or
@@ -34,15 +34,25 @@ mod incomplete_beta;
 mod ranking;
 mod regression;
 
+mod answers;
+
 mod agreement;
 mod bootstrap;
-mod consensus;
 mod reliability;
+
+mod consensus;
+mod dawid_skene;
+mod weighted_mean;
+
+mod method;
+
+mod quality;
+mod second_look;
 
 mod render;
 
 pub use agreement::{
-    Agreement, CategoryAgreement, CategoryPair, DimensionAgreement, DimensionPair, Rating, agreement,
+    Agreement, CategoryAgreement, CategoryPair, DimensionAgreement, DimensionPair, FleissSubset, Rating, agreement,
     category_agreement, dimension_agreement,
 };
 pub use bootstrap::{Bootstrap, Interval, percentile_interval};
@@ -50,11 +60,19 @@ pub use calibration::{
     CalibrationError, are_probabilities, brier, calibration_error, log_loss, top_class, top_k_accuracy,
 };
 pub use confusion::{Averaged, Class, ConfusionMatrix, KappaWeights};
-pub use consensus::{Consensus, Vote, majority, plurality};
+pub use consensus::{Consensus, Vote, majority, plurality, soft_label, vote_counts};
+pub use dawid_skene::{AnnotatorConfusion, DawidSkene, DawidSkeneOptions, dawid_skene};
 pub use error::EvaluateError;
 pub use evaluation::{Evaluation, Missing, SkewNormalised, evaluate};
+pub use method::{ConsensusMethod, ConsensusResult, FaceConsensus, FaceVote, form_consensus};
+pub use quality::{
+    AnnotatorQuality, Comparison, DimensionQuality, Drift, Period, Proportion, Reference, TimedRating, against_gold,
+    against_others, annotator_quality, drift, wilson,
+};
 pub use ranking::{RankingScore, Scores, macro_mean, rank_classes, rank_micro, support_mean};
 pub use regression::{Moments, RegressionScore, regression, spearman};
 pub use reliability::{Icc, Level, Units, fleiss_kappa, icc, krippendorff_alpha};
 pub use render::{Format, class_table, comparison_table, confusion_svg, confusion_table};
+pub use second_look::{Doubt, FaceOpinions, SecondLook, SecondLookOptions, second_look};
 pub use table::{Row, Table, read_table};
+pub use weighted_mean::{AnnotatorWeight, FaceMean, WeightedMean, WeightedMeanOptions, weighted_mean_of};

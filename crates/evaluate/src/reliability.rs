@@ -1,5 +1,7 @@
 //! How far can the annotations be trusted: Krippendorff's alpha, Fleiss' kappa, intraclass correlation?
 
+use rayon::prelude::*;
+
 use crate::confusion::ratio;
 use crate::ranking::ordered;
 
@@ -47,7 +49,7 @@ impl Units {
     fn mid_ranks(&self) -> Self {
         let mut places: Vec<(u64, usize)> =
             self.values.iter().enumerate().map(|(place, &value)| (ordered(value), place)).collect();
-        places.sort_unstable();
+        places.par_sort_unstable();
         let mut values = vec![0.0; places.len()];
         let mut n_below = 0;
         for ties in places.chunk_by(|a, b| a.0 == b.0) {
@@ -80,6 +82,9 @@ pub fn krippendorff_alpha(units: &Units, level: Level) -> Option<f64> {
     }
     match level {
         Level::Nominal => alpha(&units, |values| {
+            if let [a, b] = values {
+                return f64::from(u8::from(a != b)) * 2.0; // Most units of most projects: no list to sort.
+            }
             let mut keys: Vec<u64> = values.iter().map(|&value| ordered(value)).collect();
             keys.sort_unstable();
             let n = values.len() as f64;
@@ -111,17 +116,43 @@ pub fn fleiss_kappa(counts: &[Vec<u32>]) -> Option<f64> {
     if n_ratings < 2 || counts.iter().any(|unit| unit.iter().sum::<u32>() != n_ratings) {
         return None;
     }
-    let (n_units, m) = (counts.len() as f64, f64::from(n_ratings));
-    let equal_pairs = |unit: &Vec<u32>| unit.iter().map(|&n| f64::from(n) * (f64::from(n) - 1.0)).sum::<f64>();
-    let observed = counts.iter().map(equal_pairs).sum::<f64>() / (n_units * m * (m - 1.0));
-    let share = |class: usize| counts.iter().map(|unit| f64::from(unit[class])).sum::<f64>() / (n_units * m);
-    let shares: Vec<f64> = (0..counts[0].len()).map(share).collect();
-    // One class only: nothing to disagree about. Told by the counts, as the shares are rounded.
-    if shares.iter().filter(|&&share| share > 0.0).count() < 2 {
-        return None;
+    let mut sums = FleissSums::new(n_ratings as usize, counts[0].len());
+    counts.iter().for_each(|unit| sums.add(unit));
+    sums.kappa()
+}
+
+/// What Fleiss' kappa needs to know of units with one number of ratings.
+pub(crate) struct FleissSums {
+    n_ratings: u64,
+    n_units: u64,
+    of_class: Vec<u64>,
+    equal_pairs: u64,
+}
+
+impl FleissSums {
+    pub fn new(n_ratings: usize, n_classes: usize) -> Self {
+        Self { n_ratings: n_ratings as u64, n_units: 0, of_class: vec![0; n_classes], equal_pairs: 0 }
     }
-    let chance: f64 = shares.iter().map(|share| share * share).sum();
-    Some((observed - chance) / (1.0 - chance))
+
+    /// One more unit, whose counts add up to the number of ratings.
+    pub fn add(&mut self, counts: &[u32]) {
+        self.n_units += 1;
+        for (total, &count) in self.of_class.iter_mut().zip(counts) {
+            *total += u64::from(count);
+            self.equal_pairs += u64::from(count) * u64::from(count.saturating_sub(1));
+        }
+    }
+
+    pub fn kappa(&self) -> Option<f64> {
+        // One class only: nothing to disagree about.
+        if self.of_class.iter().filter(|&&total| total > 0).count() < 2 {
+            return None;
+        }
+        let n_values = (self.n_units * self.n_ratings) as f64;
+        let observed = self.equal_pairs as f64 / (n_values * (self.n_ratings - 1) as f64);
+        let chance: f64 = self.of_class.iter().map(|&total| (total as f64 / n_values).powi(2)).sum();
+        Some((observed - chance) / (1.0 - chance))
+    }
 }
 
 /// Intraclass correlations of Shrout and Fleiss (1979).

@@ -63,7 +63,7 @@ fn consensus(labelled: &LabelledFace) -> ConsensusRow {
                 AnnotatorKind::Model => return None,
             };
             let (expression, valence, arousal) = (annotation.expression, annotation.valence, annotation.arousal);
-            Some(Vote { expression, valence, arousal, is_proxy })
+            Some(Vote { expression, valence, arousal, is_proxy, is_adjudication: false })
         })
         .collect();
     let agreed = majority(&votes);
