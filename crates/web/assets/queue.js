@@ -124,18 +124,21 @@ export function createQueue({ account, storage, send, now, pause, locks, onResul
   const drain = async () => {
     if (isDraining) return;
     isDraining = true;
-    // The lock is held for one request, not for the wait after a failure: the other tab may have better luck.
-    while (keys().length > 0) {
-      const isDone = await sendAlone();
-      onChange();
-      if (isDone) {
-        delay = FIRST_DELAY_MS;
-      } else {
-        await pause(delay, new Promise((resolve) => { wake = resolve; }));
-        delay = Math.min(delay * 2, LAST_DELAY_MS);
+    try {
+      // The lock is held for one request, not for the wait after a failure: the other tab may have better luck.
+      while (keys().length > 0) {
+        const isDone = await sendAlone();
+        onChange();
+        if (isDone) {
+          delay = FIRST_DELAY_MS;
+        } else {
+          await pause(delay, new Promise((resolve) => { wake = resolve; }));
+          delay = Math.min(delay * 2, LAST_DELAY_MS);
+        }
       }
+    } finally {
+      isDraining = false;
     }
-    isDraining = false;
   };
 
   return {
