@@ -62,10 +62,10 @@ async function answer(page, keys) {
   return Number(face);
 }
 
-/** Every event that a page sends, as it is sent. */
+/** Every event that reaches the server from now on. */
 function listen(context) {
   const events = [];
-  context.on("request", (request) => {
+  context.on("requestfinished", (request) => {
     if (request.url().endsWith("/api/events")) events.push(...request.postDataJSON().events);
   });
   return events;

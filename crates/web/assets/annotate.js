@@ -621,6 +621,8 @@ function wake() {
 
 window.addEventListener("online", wake);
 window.addEventListener("offline", drawState);
+// Another tab has sent, or added, an event.
+window.addEventListener("storage", drawState);
 window.addEventListener("focus", () => {
   attend();
   // Perhaps from signing in in another tab.

@@ -138,6 +138,7 @@ export function createQueue({ account, storage, send, now, pause, locks, onResul
       }
     } finally {
       isDraining = false;
+      onChange();
     }
   };
 
