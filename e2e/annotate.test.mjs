@@ -340,7 +340,8 @@ test("nothing to complain of for axe, in every state and language, light and dar
   for (const language of LANGUAGES) {
     const { page } = await open(t, { language });
     const check = async (state) => {
-      for (const colorScheme of ["light", "dark"]) {
+      // Colours are the same in all languages.
+      for (const colorScheme of language === "en" ? ["light", "dark"] : ["light"]) {
         await page.emulateMedia({ colorScheme });
         const { violations } = await new AxeBuilder({ page }).analyze();
         const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);

@@ -152,21 +152,24 @@ test("signed out, not allowed, a bad request or a strange answer: everything is 
   }
 });
 
-test("two tabs with one lock send nothing twice", async () => {
+test("of two tabs one sends, for both, until it is closed", async () => {
   const storage = createStorage();
-  let last = Promise.resolve();
-  const locks = { request: (name, act) => (last = last.then(act)) };
-  const sent = [];
+  const waiting = [];
+  const locks = { request: async (name, hold) => (waiting.push(hold) === 1 ? hold() : new Promise(() => {})) };
   const server = createServer();
-  const send = async (events) => { sent.push(...events.map(({ id }) => id)); return server.take(events); };
-  const one = createTab({ storage, send, locks });
-  const two = createTab({ storage, send, locks });
-  one.queue.put(event("a"), SHOWN);
-  two.queue.put(event("b"), SHOWN);
-  one.queue.wake();
-  two.queue.wake();
+  const sent = { one: [], two: [] };
+  const open = (name) => createTab({ storage, locks, send: async (events) => { sent[name].push(...events.map(({ id }) => id)); return server.take(events); } }).queue;
+  const [one, two] = [open("one"), open("two")];
+  one.put(event("a"), SHOWN);
+  two.put(event("b"), SHOWN);
+  two.wake();
+  one.notice();
   await settle();
-  assert.deepEqual(sent.sort(), ["a", "b"]);
+  assert.deepEqual(sent, { one: ["a", "b"], two: [] });
+  two.put(event("c"), SHOWN);
+  waiting[1]();
+  await settle();
+  assert.deepEqual(sent, { one: ["a", "b"], two: ["c"] });
 });
 
 test("a clock that is set back does not put an undo before its answer", () => {

@@ -104,8 +104,10 @@ function drawFace() {
 
 function drawState() {
   const { n_waiting, condition, reason, isPersistent } = queue.state();
+  const isSignedOut = condition === "signed-out" || faces.supply() === "signed-out";
   const isOffline = condition === "offline" || !navigator.onLine || faces.supply() === "offline";
-  const kind = n_waiting === 0 ? (isOffline ? "saved_offline" : "saved") : isOffline && condition === "sending" ? "offline" : condition;
+  const cause = condition !== "sending" ? condition : isOffline ? "offline" : isSignedOut ? "signed-out" : "sending";
+  const kind = n_waiting > 0 ? cause : isOffline ? "saved_offline" : "saved";
   const parts = [text(`annotate_state_${kind.replace("-", "_")}`, { n: counts.format(n_waiting), reason })];
   if (!isPersistent) parts.push(text("annotate_state_fragile"));
   setText("state-text", parts.join(" "));
@@ -117,7 +119,7 @@ function drawState() {
     state.dataset.condition = kind;
     state.dataset.spoken = spoken;
   }
-  element("sign-in").hidden = condition !== "signed-out" && faces.supply() !== "signed-out";
+  element("sign-in").hidden = !isSignedOut;
 }
 
 /** What still waits is counted here, so the server's number holds when nothing does. @param {any} progress */
@@ -622,7 +624,10 @@ function wake() {
 window.addEventListener("online", wake);
 window.addEventListener("offline", drawState);
 // Another tab has sent, or added, an event.
-window.addEventListener("storage", drawState);
+window.addEventListener("storage", () => {
+  queue.notice();
+  drawState();
+});
 window.addEventListener("focus", () => {
   attend();
   // Perhaps from signing in in another tab.

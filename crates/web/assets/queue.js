@@ -41,9 +41,10 @@ export function createQueue({ account, storage, send, now, pause, locks, onResul
   const prefix = `affectory.event.${account}.`;
   /** Where an event goes that the storage has no room for. @type {Map<string, Entry>} */
   const memory = new Map();
-  /** @type {Condition} */
-  let condition = "sending";
-  let reason = "";
+  /** How the tab that sends is doing, for the other tabs to read. */
+  const shared = `affectory.condition.${account}`;
+  /** @type {{condition: Condition, reason: string}} */
+  let sending = { condition: "sending", reason: "" };
   let isDraining = false;
   let delay = FIRST_DELAY_MS;
   let wake = () => {};
@@ -69,16 +70,27 @@ export function createQueue({ account, storage, send, now, pause, locks, onResul
   // The key carries the order. A clock that was set back must not put an undo before its answer.
   const orderAfterAll = () => {
     const last = keys().at(-1);
-    const least = last === undefined ? 0 : Number(last.slice(prefix.length).split(".")[0]) + 1;
+    const least = last === undefined ? 0 : Number(last.slice(prefix.length, prefix.length + 16)) + 1;
     return String(Math.max(now(), least)).padStart(16, "0");
+  };
+
+  /** @param {Condition} condition */
+  const say = (condition, reason = "") => {
+    sending = { condition, reason };
+    try {
+      if (condition === "sending") storage.removeItem(shared);
+      else storage.setItem(shared, JSON.stringify(sending));
+    } catch {
+      // No room; only the other tabs' line of state is the poorer.
+    }
   };
 
   const settle = (batch, body) => {
     /** @type {Result[]} */
     const results = Array.isArray(body?.results) ? body.results : [];
     const byId = new Map(results.map((result) => [result.id, result]));
-    const settled = batch.filter(([, entry]) =>
-      ["recorded", "repeated", "refused"].includes(byId.get(entry.event.id)?.status),
+    const settled = batch.filter(([, { event }]) =>
+      ["recorded", "repeated", "refused"].includes(byId.get(event.id)?.status ?? ""),
     );
     for (const [key] of settled) {
       memory.delete(key);
@@ -97,37 +109,26 @@ export function createQueue({ account, storage, send, now, pause, locks, onResul
     try {
       answer = await send(batch.map(([, { event, at }]) => ({ ...event, age_ms: Math.max(0, sentAt - at) })));
     } catch {
-      condition = "offline";
+      say("offline");
       return false;
     }
     const { status, body } = answer;
-    reason = "";
     if (status === 200) {
-      condition = "sending";
+      say("sending");
       return settle(batch, body);
     }
-    if (status === 401 || status === 403) condition = "signed-out";
-    else if (status >= 500 || status === 408 || status === 429) condition = "busy";
-    else {
-      condition = "rejected";
-      reason = typeof body?.error === "string" ? body.error : `HTTP ${status}`;
-    }
+    if (status === 401 || status === 403) say("signed-out");
+    else if (status >= 500 || status === 408 || status === 429) say("busy");
+    else say("rejected", typeof body?.error === "string" ? body.error : `HTTP ${status}`);
     return false;
   };
 
-  // Without locks (an old browser, plain http) two tabs may send twice; the server then says "repeated".
-  const sendAlone = async () => {
-    if (!locks) return sendBatch();
-    return locks.request(`${prefix}send`, sendBatch);
-  };
-
   const drain = async () => {
-    if (isDraining) return;
+    if (isDraining || !isSender) return;
     isDraining = true;
     try {
-      // The lock is held for one request, not for the wait after a failure: the other tab may have better luck.
       while (keys().length > 0) {
-        const isDone = await sendAlone();
+        const isDone = await sendBatch();
         onChange();
         if (isDone) {
           delay = FIRST_DELAY_MS;
@@ -138,9 +139,19 @@ export function createQueue({ account, storage, send, now, pause, locks, onResul
       }
     } finally {
       isDraining = false;
-      onChange();
     }
   };
+
+  // One tab sends for all, as long as it is open: what a tab removes from the storage reaches the others a moment
+  // later, too late for a lock that changes hands at each request. Without locks (an old browser, plain http) every
+  // tab sends, and the server says "repeated" where two send the same.
+  let isSender = locks === undefined;
+  const becomeSender = () => {
+    isSender = true;
+    say("sending");
+    void drain();
+  };
+  locks?.request(`${prefix}send`, () => new Promise(becomeSender)).catch(becomeSender);
 
   return {
     /**
@@ -167,7 +178,13 @@ export function createQueue({ account, storage, send, now, pause, locks, onResul
       wake();
       void drain();
     },
-    state: () => ({ n_waiting: keys().length, condition, reason, isPersistent: memory.size === 0 }),
+    /** Another tab may have added something. */
+    notice: () => void drain(),
+    /** @returns {{n_waiting: number, condition: Condition, reason: string, isPersistent: boolean}} */
+    state() {
+      const told = isSender ? null : storage.getItem(shared);
+      return { n_waiting: keys().length, isPersistent: memory.size === 0, ...(told ? JSON.parse(told) : sending) };
+    },
   };
 }
 
