@@ -155,7 +155,7 @@ test("signed out, not allowed, a bad request or a strange answer: everything is 
 test("of two tabs one sends, for both, until it is closed", async () => {
   const storage = createStorage();
   const waiting = [];
-  const locks = { request: async (name, hold) => (waiting.push(hold) === 1 ? hold() : new Promise(() => {})) };
+  const locks = { request: async (name, options, hold) => (waiting.push(hold) === 1 ? hold() : new Promise(() => {})) };
   const server = createServer();
   const sent = { one: [], two: [] };
   const open = (name) => createTab({ storage, locks, send: async (events) => { sent[name].push(...events.map(({ id }) => id)); return server.take(events); } }).queue;
@@ -170,6 +170,33 @@ test("of two tabs one sends, for both, until it is closed", async () => {
   waiting[1]();
   await settle();
   assert.deepEqual(sent, { one: ["a", "b"], two: ["c"] });
+});
+
+test("a tab takes the sending over from one that has fallen asleep, which gives it up", async () => {
+  const storage = createStorage();
+  let lose = () => {};
+  const locks = {
+    request: (name, { steal }, hold) => new Promise((resolve, reject) => {
+      if (steal) lose(new DOMException("stolen", "AbortError"));
+      if (steal || lose.length === 0) {
+        lose = reject;
+        hold();
+      }
+    }),
+  };
+  const server = createServer();
+  const asleep = createTab({ storage, locks, send: () => new Promise(() => {}) });
+  const awake = createTab({ storage, locks, send: async (events) => server.take(events) });
+  awake.queue.put(event("a"), SHOWN);
+  await settle();
+  assert.deepEqual(server.log, []);
+  awake.waits[0].end();
+  await settle();
+  assert.deepEqual(server.log, ["a"]);
+  asleep.queue.put(event("b"), SHOWN);
+  awake.queue.notice();
+  await settle();
+  assert.deepEqual(server.log, ["a", "b"]);
 });
 
 test("a clock that is set back does not put an undo before its answer", () => {

@@ -24,6 +24,8 @@
 
 export const FIRST_DELAY_MS = 1_000;
 export const LAST_DELAY_MS = 15_000;
+/** A tab whose event the sending tab has not sent by then takes the sending over: a tablet may have put it to sleep. */
+const PATIENCE_MS = 20_000;
 const BATCH = 200;
 
 /**
@@ -127,7 +129,7 @@ export function createQueue({ account, storage, send, now, pause, locks, onResul
     if (isDraining || !isSender) return;
     isDraining = true;
     try {
-      while (keys().length > 0) {
+      while (isSender && keys().length > 0) {
         const isDone = await sendBatch();
         onChange();
         if (isDone) {
@@ -151,7 +153,25 @@ export function createQueue({ account, storage, send, now, pause, locks, onResul
     say("sending");
     void drain();
   };
-  locks?.request(`${prefix}send`, () => new Promise(becomeSender)).catch(becomeSender);
+  /** @param {LockOptions} options */
+  const claim = async (options) => {
+    try {
+      await locks?.request(`${prefix}send`, options, () => new Promise(becomeSender));
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") {
+        isSender = false;
+        void claim({});
+      } else {
+        becomeSender();
+      }
+    }
+  };
+  if (locks) void claim({});
+  /** @param {string} key */
+  const watch = async (key) => {
+    await pause(PATIENCE_MS, new Promise(() => {}));
+    if (!isSender && keys().includes(key)) void claim({ steal: true });
+  };
 
   return {
     /**
@@ -166,8 +186,11 @@ export function createQueue({ account, storage, send, now, pause, locks, onResul
         storage.setItem(key, JSON.stringify(entry));
       } catch {
         memory.set(key, entry);
+        // What only this tab has only this tab can send.
+        isSender = true;
       }
-      void drain();
+      if (isSender) void drain();
+      else void watch(key);
       return entry;
     },
     /** @returns {Entry[]} what the server has not settled yet, oldest first */
