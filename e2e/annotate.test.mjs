@@ -280,6 +280,31 @@ test("signed out: everything is kept and the way to sign in is shown", async (t)
   assert.equal((await answers()).length, 1);
 });
 
+test("after signing in again the page goes on, but never under another name", async (t) => {
+  const { context, pool, page: first } = await open(t);
+  await first.close();
+  // The page as it was before: with a token of the last session, and perhaps of another account.
+  const visitStale = async (change) => {
+    await context.route(`**/annotate/${pool}`, async (route) => {
+      const response = await route.fetch();
+      const body = (await response.text()).replace(/(name="csrf" content=")[^"]*/, "$1stale");
+      await route.fulfill({ response, body: change(body) });
+    }, { times: 1 });
+    const page = await context.newPage();
+    await page.goto(`${project.url}/annotate/${pool}`);
+    return page;
+  };
+  const other = await visitStale((body) => body.replace(/"account":\d+/, '"account":999999'));
+  await other.getByText("You are signed out.").waitFor();
+  assert.equal(await other.getByTestId("face").count(), 0);
+  await other.close();
+  const page = await visitStale((body) => body);
+  await page.getByTestId("face").waitFor();
+  await answer(page, ["9"]);
+  await saved(page);
+  assert.equal((await answersOf(page, pool)).length, 1);
+});
+
 test("what the server refuses is said and dropped", async (t) => {
   const { context, page } = await open(t);
   await context.route("**/api/events", (route) => {

@@ -256,7 +256,6 @@ function answer(expression, place, isOutside) {
     is_outside: isOutside,
   });
   if (!isAgain) n_today += 1;
-  // A correction is a new look at the face; undo, which makes this answer unmade, goes on counting.
   next();
   announce(text(place ? "annotate_said_point" : "annotate_said_answer", said));
   element("face-title").focus({ preventScroll: true });
@@ -283,6 +282,7 @@ function correct(earlier) {
   if (current?.face === earlier.face) return;
   leave();
   const face = faces.again(earlier);
+  // A correction is a new look. Undo, which takes the earlier answer away, goes on counting.
   face.spent_ms = 0;
   show(face, earlier, true);
   element("face-title").focus({ preventScroll: true });

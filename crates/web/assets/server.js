@@ -31,21 +31,23 @@ export function createServer(token, account) {
 
   // After signing in again in another tab this page's token is stale. A fresh copy of the page has the new one, and
   // says whose it is: nobody's answers go out under somebody else's name.
-  const renew = async () => {
+  const renew = async (stale) => {
+    if (csrf !== stale) return true;
     const response = await fetch(location.href, { signal: AbortSignal.timeout(TIMEOUT_MS) });
     if (!response.ok) return false;
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const fresh = page.querySelector('meta[name="csrf"]')?.getAttribute("content");
     const data = page.getElementById("page")?.textContent;
-    if (!fresh || !data || fresh === csrf || JSON.parse(data).account !== account) return false;
+    if (!fresh || !data || fresh === stale || JSON.parse(data).account !== account) return false;
     csrf = fresh;
     return true;
   };
 
   const requestAgain = async (method, path, body) => {
+    const sentWith = csrf;
     const answer = await request(method, path, body);
     if (answer.status !== 401 && answer.status !== 403) return answer;
-    return (await renew()) ? request(method, path, body) : answer;
+    return (await renew(sentWith)) ? request(method, path, body) : answer;
   };
 
   return {
