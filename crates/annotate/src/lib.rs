@@ -14,7 +14,7 @@ mod plan;
 mod pool;
 
 pub use error::AnnotateError;
-pub use figures::{AnnotatorFigures, Figures, figures};
+pub use figures::{AnnotatorFigures, Figures, doubtful_faces, figures};
 pub use lessons::{PASS_PERCENT, pass_percent, write_first_lessons};
 pub use log::RatingLog;
 pub use plan::{FaceFilter, plan, same_looks};

@@ -60,6 +60,7 @@ create table pool_face (
     suggested_valence double precision check (suggested_valence between -1 and 1),
     suggested_arousal double precision check (suggested_arousal between -1 and 1),
     suggested_by text,
+    confidence double precision check (confidence between 0 and 1),
     uncertainty double precision,
     primary key (pool_id, face_id)
 );

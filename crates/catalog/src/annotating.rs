@@ -156,6 +156,19 @@ pub struct Suggestion {
     pub by: String,
 }
 
+/// A suggestion for a face, and how sure the model is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SureSuggestion {
+    /// Which face.
+    pub face_id: FaceId,
+    /// What the model thinks.
+    pub suggestion: Suggestion,
+    /// Probability of its category, [0, 1].
+    pub confidence: f32,
+    /// Entropy of its probabilities, nats.
+    pub uncertainty: f32,
+}
+
 /// A known answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gold {

@@ -20,7 +20,7 @@ mod store;
 pub use annotating::{
     AnswerAct, AnswerEvent, EventOutcome, FacePicture, FaceRequest, FlagRow, GivenFaces, Gold, LessonKind,
     LessonPicture, LessonRow, NewLesson, NewPoolFace, OwnAnswer, PoolCandidate, PoolRow, PoolRules, PoolState,
-    RatingRow, Strategy, Suggestion,
+    RatingRow, Strategy, Suggestion, SureSuggestion,
 };
 pub use catalog::Catalog;
 pub use collection::{

@@ -3,7 +3,7 @@
 use affectory_core::{Expression, FaceId, ImageId, PerceptualHash, PoolId};
 
 use super::audit::{COMMAND_LINE, Entry, append};
-use crate::annotating::{Gold, NewPoolFace, PoolCandidate, PoolRow, PoolRules, PoolState, Strategy, Suggestion};
+use crate::annotating::{Gold, NewPoolFace, PoolCandidate, PoolRow, PoolRules, PoolState, Strategy, SureSuggestion};
 use crate::database::{Row, batch};
 use crate::{Account, Catalog, CatalogError};
 
@@ -262,26 +262,25 @@ impl Catalog {
         rows.iter().map(|row| Ok(FaceId(row.int(0)?))).collect()
     }
 
-    /// Records what a model thinks of faces of a pool and how uncertain it is (entropy in nats).
+    /// Records what a model thinks of faces of a pool and how sure it is.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
-    pub async fn record_suggestions(
-        &self,
-        pool: PoolId,
-        suggestions: &[(FaceId, Suggestion, f32)],
-    ) -> Result<(), CatalogError> {
+    pub async fn record_suggestions(&self, pool: PoolId, suggestions: &[SureSuggestion]) -> Result<(), CatalogError> {
         let failed = || CatalogError::database("record suggestions");
-        let rows = batch(suggestions.iter().map(|(face, suggestion, uncertainty)| {
+        let rows = batch(suggestions.iter().map(|sure| {
+            let SureSuggestion { face_id, suggestion, confidence, uncertainty } = sure;
             let expression = suggestion.expression.map(Expression::index);
-            (face, expression, suggestion.valence, suggestion.arousal, &suggestion.by, uncertainty)
+            let (valence, arousal) = (suggestion.valence, suggestion.arousal);
+            (face_id, expression, valence, arousal, &suggestion.by, uncertainty, confidence)
         }));
         let mut work = self.database.write().await.map_err(failed())?;
         work.execute(
             "update pool_face set suggested_expression = cast(new.value ->> 1 as bigint),
                  suggested_valence = cast(new.value ->> 2 as double precision),
                  suggested_arousal = cast(new.value ->> 3 as double precision), suggested_by = new.value ->> 4,
-                 uncertainty = cast(new.value ->> 5 as double precision)
+                 uncertainty = cast(new.value ->> 5 as double precision),
+                 confidence = cast(new.value ->> 6 as double precision)
              from json_each($1) as new
              where pool_id = $2 and face_id = cast(new.value ->> 0 as bigint)",
             vec![rows, pool.0.into()],
@@ -314,6 +313,35 @@ impl Catalog {
         append(&mut work, &entry).await?;
         work.commit().await.map_err(failed())?;
         Ok(n_ordered)
+    }
+}
+
+impl Catalog {
+    /// Categories of which a model is at least so sure (probability), by face; of several pools' the last.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_sure_categories(&self, least: f32) -> Result<Vec<(FaceId, Expression, f32)>, CatalogError> {
+        let failed = || CatalogError::database("list what a model is sure of");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select face_id, suggested_expression, confidence from pool_face
+                 where confidence >= $1 and suggested_expression is not null order by face_id, pool_id",
+                vec![Some(least).into()],
+            )
+            .await
+            .map_err(failed())?;
+        let mut sure: Vec<(FaceId, Expression, f32)> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let Some(expression) = row.expression(1)? else { continue };
+            let face = FaceId(row.int(0)?);
+            if sure.last().is_some_and(|(last, ..)| *last == face) {
+                sure.pop();
+            }
+            sure.push((face, expression, row.real(2)?));
+        }
+        Ok(sure)
     }
 }
 

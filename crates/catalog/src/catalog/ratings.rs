@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use affectory_core::{AnnotationId, AnnotatorId, FaceId, Sha256Hex};
 
 use crate::annotating::RatingRow;
-use crate::database::{Row, batch};
+use crate::database::Row;
 use crate::{AnnotatorKind, Catalog, CatalogError, NewConsensusRun};
 
 impl Catalog {
@@ -42,35 +42,6 @@ impl Catalog {
         rows.iter()
             .map(|row| Ok((AnnotatorId(row.int(0)?), (row.text(1)?, AnnotatorKind::from_name(&row.text(2)?)?))))
             .collect()
-    }
-
-    /// Suggestions of models for faces, by face: of several pools' the last.
-    ///
-    /// # Errors
-    /// [`CatalogError::Database`].
-    pub async fn list_suggestions(
-        &self,
-        faces: &[FaceId],
-    ) -> Result<BTreeMap<FaceId, crate::annotating::Suggestion>, CatalogError> {
-        let failed = || CatalogError::database("read suggestions");
-        let mut work = self.database.read().await.map_err(failed())?;
-        let rows = work
-            .fetch(
-                "select face_id, suggested_expression, suggested_valence, suggested_arousal, suggested_by
-                 from json_each($1) as wanted cross join pool_face
-                 where face_id = cast(wanted.value ->> 0 as bigint) and suggested_by is not null
-                 order by pool_id",
-                vec![batch(faces.iter().map(|face| [face]))],
-            )
-            .await
-            .map_err(failed())?;
-        let mut found = BTreeMap::new();
-        for row in &rows {
-            if let Some(suggestion) = super::assignments::suggestion(row, 1)? {
-                found.insert(FaceId(row.int(0)?), suggestion);
-            }
-        }
-        Ok(found)
     }
 
     /// Records how a consensus was reached; its faces are recorded by [`Catalog::record_consensus`] under the number

@@ -144,7 +144,11 @@ async fn an_answer_is_recorded_once_and_a_correction_supersedes_it() {
         let a = annotator(catalog, "a").await;
         assert_eq!(given(catalog, pool, a, 3, 10).await, [1, 2, 3]);
         let thought = Suggestion { expression: Some(Expression::Sad), valence: None, arousal: None, by: "m".into() };
-        catalog.record_suggestions(pool, &[(FaceId(1), thought.clone(), 1.5)]).await.unwrap();
+        let sure =
+            SureSuggestion { face_id: FaceId(1), suggestion: thought.clone(), confidence: 0.5, uncertainty: 1.5 };
+        catalog.record_suggestions(pool, &[sure]).await.unwrap();
+        assert_eq!(catalog.list_sure_categories(0.4).await.unwrap(), [(FaceId(1), Expression::Sad, 0.5)]);
+        assert_eq!(catalog.list_sure_categories(0.6).await.unwrap(), []);
         let undo = || AnswerAct::Undo { lease_end_ms: 9_000 };
         let batch = [
             event("e1", pool, a, 1, happy()),
