@@ -36,6 +36,14 @@ pub enum Command {
     /// Look for faces in the project's images
     #[command(subcommand)]
     Faces(FacesCommand),
+    /// Serve the pages in which people annotate and watch over the annotations
+    Serve(Serve),
+    /// Who may sign in
+    #[command(subcommand)]
+    Accounts(AccountsCommand),
+    /// Sets of faces to annotate, and the rules by which they are given out
+    #[command(subcommand)]
+    Pools(PoolsCommand),
     /// What annotators said
     #[command(subcommand)]
     Annotations(Annotations),
@@ -325,6 +333,153 @@ pub struct FacesRun {
     /// Keep no aligned crops in the image store
     #[arg(long)]
     pub no_crops: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    pub bind: std::net::SocketAddr,
+    /// Under which address browsers know it, when a proxy with TLS stands before it: https://annotate.example.org
+    #[arg(long, value_name = "URL", value_parser = public_url)]
+    pub url: Option<String>,
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_plain =
+        host.is_some_and(|host| !host.is_empty() && !host.trim_end_matches('/').contains(['/', '?', '#', '@']));
+    if is_plain { Ok(text.to_owned()) } else { Err("is no address such as https://annotate.example.org".into()) }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AccountsCommand {
+    /// Make an account
+    Add(AccountAdd),
+    /// List all accounts
+    List,
+    /// Give an account another password, and sign it out everywhere
+    Password(AccountPassword),
+}
+
+/// What somebody may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AccountRole {
+    /// Labels the faces that are given to them
+    Annotator,
+    /// Also sees all figures and settles what stays open
+    Reviewer,
+    /// Also makes pools, edits tutorial and quiz, answers flags
+    Lead,
+    /// Also invites people and changes what they may
+    Administrator,
+}
+
+#[derive(Debug, Args)]
+pub struct AccountAdd {
+    /// E-mail address
+    pub email: String,
+    /// What they are called [default: the address]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What they may
+    #[arg(long, value_enum, default_value = "annotator")]
+    pub role: AccountRole,
+    /// Language of their pages: en, es, pt, de, ar or fa
+    #[arg(long, default_value = "en", value_parser = ["en", "es", "pt", "de", "ar", "fa"])]
+    pub language: String,
+    /// Read the password from stdin instead of asking for it
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AccountPassword {
+    /// E-mail address
+    pub email: String,
+    /// Read the password from stdin instead of asking for it
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PoolsCommand {
+    /// Make a pool of the project's faces and open it
+    Add(PoolAdd),
+    /// List all pools and how far they are
+    List,
+    /// Let a model look at a pool's faces: what it is least certain of comes first from then on
+    Suggest(PoolSuggest),
+    /// Give faces of a pool a known answer; they are shown to everybody, at the pool's rate
+    Gold(PoolGold),
+}
+
+/// In which order a pool's faces are given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PoolOrder {
+    /// By the seed
+    Random,
+    /// Query by query
+    Query,
+    /// What a model is least certain of first (after `pools suggest`; random until then)
+    Uncertainty,
+}
+
+#[derive(Debug, Args)]
+pub struct PoolAdd {
+    /// Its name
+    pub name: String,
+    /// In which order faces are given out
+    #[arg(long, value_enum, default_value = "random")]
+    pub order: PoolOrder,
+    /// How many annotators see a face of the overlap
+    #[arg(long, default_value_t = 2)]
+    pub annotators: u32,
+    /// Share of faces in the overlap, percent; the others are seen by one annotator
+    #[arg(long, default_value_t = 10)]
+    pub overlap: u32,
+    /// How often a face with a known answer is shown, percent (see `pools gold`)
+    #[arg(long, default_value_t = 0)]
+    pub gold: u32,
+    /// Categories that queries asked for take turns
+    #[arg(long)]
+    pub balanced: bool,
+    /// Show a model's suggestion before the annotator decides
+    #[arg(long)]
+    pub assisted: bool,
+    /// Only for annotators who have passed the quiz
+    #[arg(long)]
+    pub after_quiz: bool,
+    /// Also faces that somebody, or their source, has given a category
+    #[arg(long)]
+    pub labelled: bool,
+    /// Smallest face, pixels
+    #[arg(long, default_value_t = 0)]
+    pub min_px: u32,
+    /// At most so many faces
+    #[arg(long)]
+    pub limit: Option<usize>,
+    /// What is random follows from it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct PoolSuggest {
+    /// Name of the pool
+    pub name: String,
+    /// Model to use: a run's folder or a model.safetensors [default: the one inside the program]
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct PoolGold {
+    /// Name of the pool
+    pub name: String,
+    /// CSV: face,expression,valence,arousal (valence and arousal may be empty)
+    #[arg(value_name = "CSV")]
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,6 +15,11 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// 256 random bits of the operating system's.
+pub fn random() -> [u8; 32] {
+    rand::random()
+}
+
 /// Where the user stands.
 #[expect(clippy::disallowed_methods, reason = "the binary's one reading of the current directory")]
 pub fn current_dir() -> std::io::Result<PathBuf> {

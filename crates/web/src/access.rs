@@ -59,28 +59,20 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
     }
 }
 
-/// Somebody who may be signed in.
-#[derive(Debug, Clone)]
-pub(crate) struct Anybody(pub(crate) Option<Visitor>);
-
-impl<S: Sync> FromRequestParts<S> for Anybody {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Anybody(parts.extensions.get::<Visitor>().cloned()))
-    }
+/// What stands before a route.
+#[derive(Clone)]
+pub(crate) struct Rule {
+    pub(crate) app: Arc<App>,
+    pub(crate) method: Method,
+    pub(crate) access: Access,
 }
 
 /// Stands before every route.
-pub(crate) async fn guard(
-    State((app, access)): State<(Arc<App>, Access)>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn guard(State(rule): State<Rule>, request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
     let place = request.uri().path_and_query().map_or("/", |place| place.as_str()).to_owned();
-    let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
-    match admit(&app, access, request).await {
+    let is_read = rule.method == Method::GET;
+    match admit(&rule, request).await {
         Ok(request) => next.run(request).await,
         Err(WebError::SignedOut) if is_read && !is_api => {
             Redirect::to(&format!("/login?next={}", percent_encoded(&place))).into_response()
@@ -90,8 +82,9 @@ pub(crate) async fn guard(
     }
 }
 
-async fn admit(app: &Arc<App>, access: Access, mut request: Request) -> Result<Request, WebError> {
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+async fn admit(rule: &Rule, mut request: Request) -> Result<Request, WebError> {
+    let Rule { app, access, .. } = rule;
+    let changes = rule.method != Method::GET;
     if changes && !is_from_here(request.headers(), app.options.public_url.as_deref()) {
         return Err(WebError::Forged);
     }
@@ -103,11 +96,11 @@ async fn admit(app: &Arc<App>, access: Access, mut request: Request) -> Result<R
         None => None,
     };
     if !access.admits(visitor.as_ref().map(|visitor| visitor.account.role)) {
-        let Access::AtLeast(least) = access else { return Err(WebError::SignedOut) };
+        let Access::AtLeast(least) = *access else { return Err(WebError::SignedOut) };
         return Err(if visitor.is_some() { WebError::Forbidden(least.name()) } else { WebError::SignedOut });
     }
     if let Some(visitor) = visitor {
-        if changes && access != Access::Everybody {
+        if changes && *access != Access::Everybody {
             request = with_csrf_checked(request, &visitor.csrf).await?;
         }
         request.extensions_mut().insert(visitor);
@@ -201,7 +194,9 @@ mod tests {
         let headers = |pairs: &[(&'static str, &'static str)]| {
             pairs
                 .iter()
-                .map(|(name, value)| (axum::http::HeaderName::from_static(name), axum::http::HeaderValue::from_static(value)))
+                .map(|(name, value)| {
+                    (axum::http::HeaderName::from_static(name), axum::http::HeaderValue::from_static(value))
+                })
                 .collect::<HeaderMap>()
         };
         let ours = [("host", "lab:80"), ("origin", "http://lab:80")];

@@ -201,8 +201,8 @@ fn result(id: &str, status: &str, reason: Option<&str>, suggestion: Option<Sugge
 
 /// An event whose values make sense, or why they do not.
 fn checked(event: &Event, visitor: &Visitor, now_ms: i64) -> Result<AnswerEvent, String> {
-    let is_id = (8..=64).contains(&event.id.len())
-        && event.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_id =
+        (8..=64).contains(&event.id.len()) && event.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !is_id {
         return Err("an event needs an id of 8 to 64 letters, digits and -".into());
     }
@@ -265,15 +265,16 @@ pub(crate) async fn agreement(State(app): State<Arc<App>>) -> Result<Json<Value>
 pub(crate) async fn open_to(app: &App, visitor: &Visitor, pool: PoolId) -> Result<PoolRow, WebError> {
     let pool = app.project.catalog.find_pool(pool).await?.ok_or(WebError::NotFound("that pool"))?;
     if pool.rules.needs_quiz && visitor.account.qualified_ms.is_none() {
-        return Err(WebError::Invalid("this pool is for annotators who have passed the quiz: it is under /quiz".into()));
+        return Err(WebError::Invalid(
+            "this pool is for annotators who have passed the quiz: it is under /quiz".into(),
+        ));
     }
     Ok(pool)
 }
 
 async fn progress(app: &App, visitor: &Visitor, pool: &PoolRow) -> Result<Value, WebError> {
     let since_ms = app.now_ms() - TODAY_MS;
-    let (today, mine) =
-        app.project.catalog.count_own_answers(visitor.account.annotator_id, pool.id, since_ms).await?;
+    let (today, mine) = app.project.catalog.count_own_answers(visitor.account.annotator_id, pool.id, since_ms).await?;
     Ok(json!({ "today": today, "mine": mine, "done": pool.n_done, "wanted": pool.n_wanted }))
 }
 

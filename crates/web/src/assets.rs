@@ -27,7 +27,6 @@ const ASSETS: &[(&str, &str, &str)] = &[
 
 /// One of them. Another version of the program may have another text, so browsers ask again after a while.
 pub(crate) async fn asset(Path(name): Path<String>) -> Result<Response, WebError> {
-    let (_, kind, text) =
-        ASSETS.iter().find(|(known, ..)| *known == name).ok_or(WebError::NotFound("that file"))?;
+    let (_, kind, text) = ASSETS.iter().find(|(known, ..)| *known == name).ok_or(WebError::NotFound("that file"))?;
     Ok(([(CONTENT_TYPE, *kind), (CACHE_CONTROL, "public, max-age=300")], *text).into_response())
 }

@@ -18,7 +18,9 @@ pub(crate) enum WebError {
     SignedOut,
     #[error("you may not do that: it takes the role {0}")]
     Forbidden(&'static str),
-    #[error("this request does not come from a page of this server, or its page is too old: reload the page and try again")]
+    #[error(
+        "this request does not come from a page of this server, or its page is too old: reload the page and try again"
+    )]
     Forged,
     #[error("{0} is not there")]
     NotFound(&'static str),

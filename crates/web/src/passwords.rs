@@ -6,6 +6,7 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 
 use crate::app::App;
+use crate::failure::WebError;
 
 /// Shortest password, characters (NIST SP 800-63B asks for 8 at least).
 pub(crate) const SHORTEST: usize = 10;
@@ -16,7 +17,7 @@ const LONGEST: usize = 200;
 /// Why a password is refused, if it is.
 pub fn password_problem(password: &str) -> Option<&'static str> {
     let n_characters = password.chars().count();
-    (n_characters < SHORTEST || n_characters > LONGEST).then_some("a password has 10 to 200 characters")
+    (!(SHORTEST..=LONGEST).contains(&n_characters)).then_some("a password has 10 to 200 characters")
 }
 
 /// The text that is stored of a password: Argon2id with OWASP's parameters (19 MiB, 2 passes), salted.
@@ -34,7 +35,8 @@ fn is_password(password: &str, stored: &str) -> bool {
 }
 
 /// What an unknown account's password is compared with, so that it takes as long as a known one's.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$pMcnSyUdDdUPDoFqJmYz1TDJdmVXSMlPjOUStKzdTks";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$pMcnSyUdDdUPDoFqJmYz1TDJdmVXSMlPjOUStKzdTks";
 
 impl App {
     /// Whether the password is the one stored; without an account never, but not sooner.
@@ -47,11 +49,12 @@ impl App {
     }
 
     /// The text to store of a password.
-    pub(crate) async fn hashed(self: &Arc<Self>, password: String) -> Result<String, String> {
-        let _turn = self.hashing.acquire().await.map_err(|error| error.to_string())?;
+    pub(crate) async fn hashed(self: &Arc<Self>, password: String) -> Result<String, WebError> {
+        let _turn = self.hashing.acquire().await.map_err(|_| WebError::Busy)?;
         let random = (self.options.random)();
         let hashed = tokio::task::spawn_blocking(move || hash_password(&password, random)).await;
-        hashed.map_err(|error| error.to_string())?
+        let hashed = hashed.map_err(|error| WebError::Failed(Arc::new(error)))?;
+        hashed.map_err(|error| WebError::Failed(Arc::new(std::io::Error::other(error))))
     }
 }
 

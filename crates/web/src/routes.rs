@@ -9,7 +9,7 @@ use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
-use crate::access::{Access, guard};
+use crate::access::{Access, Rule, guard};
 use crate::app::App;
 use crate::pages::{adjudicate, annotate, audit, collection, flags, home, invitation, people, pools, quality};
 use crate::pages::{quiz, sign_in, training, tutorial};
@@ -86,7 +86,8 @@ pub(crate) fn routes() -> Vec<Route> {
 /// The router, each route behind its guard.
 pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
     routes().into_iter().fold(Router::new(), |router, route| {
-        let guarded = route.handler.layer(from_fn_with_state((Arc::clone(app), route.access), guard));
+        let rule = Rule { app: Arc::clone(app), method: route.method, access: route.access };
+        let guarded = route.handler.layer(from_fn_with_state(rule, guard));
         router.route(route.path, guarded)
     })
 }

@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use affectory_annotate::{Figures, RatingLog, figures};
-use affectory_core::AnnotationId;
+use affectory_annotate::{Figures, RatingLog, doubtful_faces, figures};
+use affectory_catalog::Gold;
+use affectory_core::{Expression, FaceId};
+use affectory_evaluate::SecondLook;
 
 use crate::app::App;
 
@@ -15,17 +17,26 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Nor do they take more than this share of a core: after work of one second comes a rest of so many.
 const REST: u32 = 4;
 
+/// Doubtful faces kept.
+const DOUBTS: usize = 1_000;
+
+/// How sure a model must be to be heard against annotators (as `SecondLookOptions` has it).
+const SURE: f32 = 0.9;
+
 /// The last figures, and the log they come from.
 #[derive(Default)]
 pub(crate) struct Watch {
     kept: Mutex<Kept>,
     is_busy: AtomicBool,
+    /// Whether anybody has asked for doubtful faces: nobody else pays for them.
+    wants_doubts: AtomicBool,
 }
 
 #[derive(Default)]
 struct Kept {
     log: RatingLog,
     figures: Option<Arc<Watched>>,
+    doubts: Option<Vec<SecondLook>>,
     next: Option<Instant>,
 }
 
@@ -45,37 +56,66 @@ impl App {
         }
         kept.figures.clone()
     }
+
+    /// The most doubtful faces; none at first, when they are being looked for.
+    pub(crate) fn doubts(self: &Arc<Self>) -> Option<Vec<SecondLook>> {
+        self.watch.wants_doubts.store(true, Ordering::Release);
+        self.figures();
+        self.watch.kept.lock().unwrap_or_else(PoisonError::into_inner).doubts.clone()
+    }
+
+    /// A face is no longer doubtful; the list knows at once, before it is made anew.
+    pub(crate) fn settled(&self, face: FaceId) {
+        let mut kept = self.watch.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(doubts) = &mut kept.doubts {
+            doubts.retain(|doubt| doubt.face != face.0);
+        }
+    }
 }
 
 async fn refresh(app: Arc<App>) {
     let began = Instant::now();
     let mut log = std::mem::take(&mut app.watch.kept.lock().unwrap_or_else(PoisonError::into_inner).log);
-    let outcome = log.refresh(&app.project.catalog).await;
-    if let Err(error) = &outcome {
-        tracing::error!(%error, "the log of annotations could not be read");
-    }
-    let known = app.watch.kept.lock().unwrap_or_else(PoisonError::into_inner).figures.clone();
-    let is_new = known.as_ref().is_none_or(|known| known.figures.last != log.last()) && outcome.is_ok();
+    let read = read(&app, &mut log).await;
+    let (known, has_doubts) = {
+        let kept = app.watch.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        (kept.figures.as_ref().map(|known| known.figures.last), kept.doubts.is_some())
+    };
+    let wants_doubts = app.watch.wants_doubts.load(Ordering::Acquire);
     let computed = tokio::task::spawn_blocking(move || {
-        let figures = is_new.then(|| figures(&log));
-        (log, figures)
+        let Ok((gold, sure)) = &read else { return (log, None, None) };
+        let is_new = known != Some(log.last());
+        let figures = is_new.then(|| figures(&log, gold));
+        let doubts = (wants_doubts && (is_new || !has_doubts)).then(|| doubtful_faces(&log, sure, DOUBTS));
+        (log, figures, doubts)
     })
     .await;
     let mut kept = app.watch.kept.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Ok((log, figures)) = computed {
+    if let Ok((log, figures, doubts)) = computed {
         kept.log = log;
         if let Some(figures) = figures {
             kept.figures = Some(Arc::new(Watched { figures, computed_ms: app.now_ms() }));
         }
+        kept.doubts = doubts.or(kept.doubts.take());
     }
     kept.next = Some(Instant::now() + PAUSE.max(began.elapsed() * REST));
     drop(kept);
     app.watch.is_busy.store(false, Ordering::Release);
 }
 
-impl Watched {
-    /// Whether these figures know a row.
-    pub(crate) fn knows(&self, row: AnnotationId) -> bool {
-        self.figures.last >= row
-    }
+type ReadBeside = (Vec<Gold>, Vec<(FaceId, Expression, f32)>);
+
+/// Brings the log up to date and reads what it is held against. A failure is logged; the old figures stay.
+async fn read(app: &App, log: &mut RatingLog) -> Result<ReadBeside, ()> {
+    let catalog = &app.project.catalog;
+    let outcome = async {
+        log.refresh(catalog).await?;
+        let gold = catalog.list_gold().await?.into_iter().map(|(_, gold)| gold).collect();
+        let sure = match app.watch.wants_doubts.load(Ordering::Acquire) {
+            true => catalog.list_sure_categories(SURE).await?,
+            false => Vec::new(),
+        };
+        Ok::<ReadBeside, affectory_annotate::AnnotateError>((gold, sure))
+    };
+    outcome.await.map_err(|error| tracing::error!(%error, "the log of annotations could not be read"))
 }

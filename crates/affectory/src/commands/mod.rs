@@ -1,5 +1,6 @@
 //! Which room does each command call? One module a command; what they share is the [`Context`].
 
+mod accounts;
 mod annotations;
 mod collect;
 mod demo;
@@ -8,9 +9,11 @@ mod evaluate;
 mod faces;
 mod import;
 mod init;
+mod pools;
 mod predict;
 mod recipes;
 mod release;
+mod serve;
 mod train;
 
 use std::io::Write as _;
@@ -41,6 +44,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Collect(command) => collect::run(&context, command).await,
         Command::Import(args) => import::run(&context, args).await,
         Command::Faces(args) => faces::run(&context, args).await,
+        Command::Serve(args) => serve::run(&context, &args).await,
+        Command::Accounts(command) => accounts::run(&context, command).await,
+        Command::Pools(command) => pools::run(&context, command).await,
         Command::Annotations(args) => annotations::run(&context, args).await,
         Command::Release(args) => release::run(&context, args).await,
         Command::Recipes => recipes::run(&context),

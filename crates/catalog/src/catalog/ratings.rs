@@ -31,6 +31,29 @@ impl Catalog {
         rows.iter().map(rating_row).collect()
     }
 
+    /// What stands of a face, with who says it, in the order of the log.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_face_answers(&self, face: FaceId) -> Result<Vec<(String, RatingRow)>, CatalogError> {
+        let failed = || CatalogError::database("read a face's annotations");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select annotation.id, face_id, annotator_id, kind, origin = 'adjudication', supersedes, expression,
+                        valence, arousal, created_ms, elapsed_ms, name
+                 from annotation join annotator on annotator.id = annotator_id
+                 where face_id = $1
+                     and (expression is not null or valence is not null or arousal is not null)
+                     and not exists (select 1 from annotation as newer where newer.supersedes = annotation.id)
+                 order by annotation.id",
+                vec![face.0.into()],
+            )
+            .await
+            .map_err(failed())?;
+        rows.iter().map(|row| Ok((row.text(11)?, rating_row(row)?))).collect()
+    }
+
     /// Names of all annotators by id.
     ///
     /// # Errors

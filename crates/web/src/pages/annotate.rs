@@ -1,58 +1,102 @@
 //! What does an annotator's browser get before the script takes over? The page's regions, labels and data.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use affectory_core::{Expression, PoolId};
+use axum::extract::{Path, State};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
+use crate::access::Visitor;
+use crate::api::open_to;
+use crate::app::App;
+use crate::failure::WebError;
+
+/// The keys of the eleven categories, in AffectNet's order.
+const KEYS: [&str; 11] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "-"];
+
+/// The page of a pool that this annotator may work on.
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+    Path(pool): Path<i64>,
+) -> Result<Markup, WebError> {
+    let pool = open_to(&app, &visitor, PoolId(pool)).await?;
+    let language = app.messages.of(&visitor.account.language);
+    let choice = |(expression, key): (Expression, &str)| ExpressionChoice {
+        index: expression.index(),
+        name: expression.name().to_owned(),
+        label: language.expression(expression).to_owned(),
+        key: key.to_owned(),
+        region: expression.suggested_region().map(|region| SuggestedRegion {
+            from_degrees: region.from_degrees,
+            sweep_degrees: region.sweep_degrees,
+            min_intensity: region.min_intensity,
+            max_intensity: region.max_intensity,
+        }),
+    };
+    let page = AnnotatePage {
+        pool: pool.id.0,
+        pool_name: pool.name,
+        language: language.code.to_owned(),
+        direction: language.direction.to_owned(),
+        account: visitor.account.id.0,
+        expressions: Expression::ALL.into_iter().zip(KEYS).map(choice).collect(),
+        messages: language.words.clone(),
+        csrf: visitor.csrf,
+    };
+    annotate(&page).map_err(|error| WebError::Failed(Arc::new(error)))
+}
+
 /// Everything the page needs; serialised it is what the script reads.
 #[derive(Debug, Clone, Serialize)]
-pub struct AnnotatePage {
+pub(crate) struct AnnotatePage {
     /// The pool's id.
-    pub pool: i64,
+    pub(crate) pool: i64,
     /// What the pool is called.
-    pub pool_name: String,
+    pub(crate) pool_name: String,
     /// `en`, `es`, `pt`, `de`, `ar` or `fa`.
-    pub language: String,
+    pub(crate) language: String,
     /// `ltr` or `rtl`.
-    pub direction: String,
+    pub(crate) direction: String,
     /// Whose answers these will be.
-    pub account: i64,
+    pub(crate) account: i64,
     /// The eleven categories, by index.
-    pub expressions: Vec<ExpressionChoice>,
+    pub(crate) expressions: Vec<ExpressionChoice>,
     /// The language's messages by key.
-    pub messages: BTreeMap<String, String>,
+    pub(crate) messages: BTreeMap<String, String>,
     /// What proves that a request comes from this page; in a `meta` element, not in the data.
     #[serde(skip)]
-    pub csrf: String,
+    pub(crate) csrf: String,
 }
 
 /// One category, its key and where in the circumplex it is expected.
 #[derive(Debug, Clone, Serialize)]
-pub struct ExpressionChoice {
+pub(crate) struct ExpressionChoice {
     /// AffectNet's index, 0 to 10.
-    pub index: usize,
+    pub(crate) index: usize,
     /// The name in files and tables.
-    pub name: String,
+    pub(crate) name: String,
     /// The name in the annotator's language.
-    pub label: String,
+    pub(crate) label: String,
     /// The key that chooses it.
-    pub key: String,
+    pub(crate) key: String,
     /// `None` for none, uncertain and non-face.
-    pub region: Option<SuggestedRegion>,
+    pub(crate) region: Option<SuggestedRegion>,
 }
 
 /// A ring sector, as `affectory_core::Region` has it.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct SuggestedRegion {
+pub(crate) struct SuggestedRegion {
     /// Degrees anticlockwise from positive valence.
-    pub from_degrees: f32,
+    pub(crate) from_degrees: f32,
     /// (0, 360].
-    pub sweep_degrees: f32,
+    pub(crate) sweep_degrees: f32,
     /// Inner radius.
-    pub min_intensity: f32,
+    pub(crate) min_intensity: f32,
     /// Outer radius.
-    pub max_intensity: f32,
+    pub(crate) max_intensity: f32,
 }
 
 impl AnnotatePage {
@@ -65,7 +109,7 @@ impl AnnotatePage {
 ///
 /// # Errors
 /// If the data cannot be written as JSON.
-pub fn annotate(page: &AnnotatePage) -> Result<Markup, serde_json::Error> {
+fn annotate(page: &AnnotatePage) -> Result<Markup, serde_json::Error> {
     // "<" would end the script element early if a name held "</script>".
     let data = serde_json::to_string(page)?.replace('<', "\\u003c");
     Ok(html! {

@@ -14,7 +14,10 @@ use crate::failure::WebError;
 const MINUTES: i64 = 10;
 
 /// Outcomes of addresses, images, and how fast it goes. The page loads itself again every five seconds.
-pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Result<([(&'static str, &'static str); 1], Markup), WebError> {
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+) -> Result<([(&'static str, &'static str); 1], Markup), WebError> {
     let catalog = &app.project.catalog;
     let outcomes = catalog.count_outcomes().await?;
     let pace = catalog.list_pace(app.now_ms() - 60_000 * MINUTES).await?;

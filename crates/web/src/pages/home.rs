@@ -144,7 +144,7 @@ pub(crate) async fn change_password(
         let text = language.text(problem).replace("{n}", &crate::passwords::SHORTEST.to_string());
         return Ok(account_page(&app, &visitor, Some(&text)).into_response());
     }
-    let hash = app.hashed(wanted.password).await.map_err(|error| WebError::Failed(Arc::from(error.into())))?;
+    let hash = app.hashed(wanted.password).await?;
     let (account, now_ms) = (&visitor.account, app.now_ms());
     catalog.change_account(account.id, AccountChange::Password(&hash), &account.actor(), now_ms).await?;
     let token = app.token();

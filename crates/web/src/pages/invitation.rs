@@ -62,7 +62,7 @@ pub(crate) async fn accept(
         let page = form(language, &token, &invitation.email, name, Some(&problem));
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
-    let hash = app.hashed(wanted.password).await.map_err(|error| WebError::Failed(Arc::from(error.into())))?;
+    let hash = app.hashed(wanted.password).await?;
     match app.project.catalog.accept_invitation(&token_hash(&token), name, &hash, now_ms).await? {
         Some(account) => {
             let token = app.token();

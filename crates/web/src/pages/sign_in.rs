@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, PoisonError};
 
+use axum::Extension;
 use axum::Form;
 use axum::extract::{Query, State};
 use axum::http::header::{ACCEPT_LANGUAGE, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::Extension;
 use maud::{Markup, html};
 
 use super::layout;
@@ -58,9 +58,8 @@ pub(crate) async fn sign_in(
     let language = language_of(&app, None, &headers);
     let (email, address) = (credentials.email.trim().to_lowercase(), address_of(&app, peer, &headers));
     let now_ms = app.now_ms();
-    let refused = |status: StatusCode, text: &str| {
-        (status, form(&app, language, &credentials.next, Some(text))).into_response()
-    };
+    let refused =
+        |status: StatusCode, text: &str| (status, form(&app, language, &credentials.next, Some(text))).into_response();
     let waiting = app.attempts.lock().unwrap_or_else(PoisonError::into_inner).wait_minutes(&email, &address, now_ms);
     if let Some(minutes) = waiting {
         let text = language.text("login_wait").replace("{minutes}", &minutes.to_string());

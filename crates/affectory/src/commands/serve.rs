@@ -1,0 +1,46 @@
+//! `affectory serve`: the pages in which people annotate.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use affectory_annotate::write_first_lessons;
+use affectory_catalog::Role;
+use affectory_web::{App, ServeOptions, serve};
+use anyhow::{Context as _, bail};
+
+use super::Context;
+use super::accounts::{NewLogin, ask, ask_password, make_account};
+use crate::cli::Serve;
+use crate::environment::{now_ms, random};
+
+pub async fn run(context: &Context, args: &Serve) -> anyhow::Result<()> {
+    let project = context.open().await?;
+    if project.catalog.count_accounts().await? == 0 {
+        if !std::io::stdin().is_terminal() {
+            bail!(
+                "nobody could sign in: make an administrator first, by `affectory accounts add EMAIL --role \
+                 administrator`, or start the server on a terminal, where it asks for one"
+            );
+        }
+        eprintln!("This project has no accounts yet. Who is its administrator?");
+        let email = ask("e-mail address: ")?;
+        let name = ask("name: ")?;
+        let password = ask_password()?;
+        let login = NewLogin { email: &email, name: &name, role: Role::Administrator, language: "en" };
+        make_account(&project, &login, &password).await?;
+    }
+    write_first_lessons(&project, now_ms()).await?;
+    let listener = tokio::net::TcpListener::bind(args.bind)
+        .await
+        .with_context(|| format!("cannot listen on {}: choose another address by --bind", args.bind))?;
+    let address = listener.local_addr().context("cannot find out the address listened on")?;
+    let options = ServeOptions { clock: Arc::new(now_ms), random: Arc::new(random), public_url: args.url.clone() };
+    let shown = args.url.clone().unwrap_or_else(|| format!("http://{address}"));
+    context.print(&format!("serving on {shown}"), &serde_json::json!({ "url": shown, "address": address }))?;
+    if !address.ip().is_loopback() && args.url.is_none() {
+        tracing::warn!("passwords travel unencrypted: put a proxy with TLS before the server and name it by --url");
+    }
+    serve(App::new(project.clone(), options), listener, context.stop.clone()).await.context("the server failed")?;
+    project.catalog.close().await;
+    Ok(())
+}
