@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use affectory_core::Expression;
+use rayon::prelude::*;
 
 use crate::answers::{Answer, Answers, distinct};
 use crate::confusion::{Class, ConfusionMatrix, mean, ratio};
@@ -121,7 +122,7 @@ pub struct DimensionPair {
 }
 
 /// Agreement of all annotators on all faces, with gaps. Of an annotator's several ratings of one face the
-/// last counts. About 0.1 s for 1,000,000 ratings of 500,000 faces by 12 annotators on two cores.
+/// last counts. About 0.2 s for 1,000,000 ratings of 500,000 faces by 12 annotators on two cores.
 pub fn agreement(ratings: &[Rating]) -> Agreement {
     let answers = |dimension: fn(&Rating) -> Option<f64>| -> Vec<Answer<f64>> {
         ratings.iter().filter_map(|rating| Some((rating.face, rating.annotator, dimension(rating)?))).collect()
@@ -160,7 +161,7 @@ pub fn category_agreement(answers: Vec<(i64, i64, Class)>, n_classes: usize) -> 
     let mut both_ways = ConfusionMatrix::empty(n_classes);
     pairs.iter().for_each(|(_, matrix)| both_ways.add_both_ways(matrix));
     let pairs: Vec<CategoryPair> = pairs
-        .into_iter()
+        .into_par_iter()
         .map(|((first, second), matrix)| CategoryPair {
             first,
             second,
@@ -198,7 +199,7 @@ pub fn dimension_agreement(answers: Vec<(i64, i64, f64)>) -> DimensionAgreement 
         to.extend_from_slice(a);
     }
     let pairs: Vec<DimensionPair> = pairs
-        .into_iter()
+        .into_par_iter()
         .map(|((first, second), (a, b))| DimensionPair {
             first,
             second,

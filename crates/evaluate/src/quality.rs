@@ -39,7 +39,7 @@ pub struct Comparison {
 }
 
 /// Compares each rating with what the *other* annotators of the face say: their plurality (none on a tie) and their
-/// mean valence and arousal. So nobody confirms themself. Of an annotator's several ratings of a face the last counts.
+/// mean valence and arousal. So nobody confirms themself. Of an annotator's several ratings of a face the latest counts.
 pub fn against_others(ratings: &[TimedRating]) -> Vec<Comparison> {
     let ratings = last_ratings(ratings);
     let of_face = |face: &[TimedRating]| -> Vec<Comparison> {

@@ -94,8 +94,10 @@ fn each_person_against_the_other_24_is_as_counted_in_numpy() {
     assert_near(&Value::Array(found), &goldens()["others"], "against the others");
 }
 
+type Keep = fn(i64, i64) -> bool;
+
 /// Which answers are kept, by (face, annotator): the same in the script.
-const SELECTIONS: [(&str, fn(i64, i64) -> bool); 3] = [
+const SELECTIONS: [(&str, Keep); 3] = [
     ("everyone", |_, _| true),
     ("thinned", |face, annotator| (7 * face + 3 * annotator) % 5 < 2),
     ("twos", |face, annotator| (annotator - face).rem_euclid(25) < 2),
