@@ -16,8 +16,13 @@ pub fn variable(name: &str) -> Option<String> {
 }
 
 /// 256 random bits of the operating system's.
+///
+/// # Panics
+/// If the system has none: then nothing that must be secret may be made.
 pub fn random() -> [u8; 32] {
-    rand::random()
+    let mut bits = [0; 32];
+    getrandom::fill(&mut bits).expect("the operating system gives random numbers");
+    bits
 }
 
 /// Where the user stands.
