@@ -82,7 +82,7 @@ pub(crate) async fn next(
         .faces
         .iter()
         .map(|(face, thought)| {
-            let shown = thought.as_ref().filter(|_| pool.rules.is_assisted);
+            let shown = thought.as_ref().filter(|_| pool.rules.is_assisted).map(suggested);
             json!({
                 "face": face,
                 "image": format!("/faces/{face}/crop"),
@@ -196,7 +196,17 @@ pub(crate) async fn events(
 }
 
 fn result(id: &str, status: &str, reason: Option<&str>, suggestion: Option<Suggestion>) -> Value {
-    json!({ "id": id, "status": status, "reason": reason, "suggestion": suggestion })
+    json!({ "id": id, "status": status, "reason": reason, "suggestion": suggestion.as_ref().map(suggested) })
+}
+
+/// A suggestion as the page takes it: categories by their index.
+fn suggested(suggestion: &Suggestion) -> Value {
+    json!({
+        "expression": suggestion.expression.map(Expression::index),
+        "valence": suggestion.valence,
+        "arousal": suggestion.arousal,
+        "by": suggestion.by,
+    })
 }
 
 /// An event whose values make sense, or why they do not.

@@ -14,6 +14,7 @@ macro_rules! script {
 
 const ASSETS: &[(&str, &str, &str)] = &[
     ("app.css", "text/css; charset=utf-8", include_str!("../assets/app.css")),
+    ("icon.svg", "image/svg+xml", include_str!("../assets/icon.svg")),
     script!("annotate.js"),
     script!("circumplex.js"),
     script!("clock.js"),

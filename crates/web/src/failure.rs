@@ -102,6 +102,7 @@ impl IntoResponse for WebError {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     title { "Affectory" }
+                    link rel="icon" href="/assets/icon.svg";
                     link rel="stylesheet" href="/assets/app.css";
                 }
                 body {

@@ -120,6 +120,7 @@ fn annotate(page: &AnnotatePage) -> Result<Markup, serde_json::Error> {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="csrf" content=(page.csrf);
                 title { (page.pool_name) " · Affectory" }
+                link rel="icon" href="/assets/icon.svg";
                 link rel="stylesheet" href="/assets/app.css";
                 script type="module" src="/assets/annotate.js" {}
             }

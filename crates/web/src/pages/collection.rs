@@ -35,10 +35,10 @@ pub(crate) async fn show(
         @if outcomes.is_empty() { p.notice { "Nothing is collected yet: `affectory collect plan`, then `affectory collect run`." } }
         @else {
             table {
-                thead { tr { th scope="col" { "State" } th scope="col" { "Outcome" } th scope="col" { "Addresses" } } }
+                thead { tr { th scope="col" { "State" } th scope="col" { "Outcome" } th.n scope="col" { "Addresses" } } }
                 tbody {
                     @for row in &outcomes {
-                        tr { td { (row.state) } td { (row.outcome.as_deref().unwrap_or("–")) } td.number { (count(row.candidates)) } }
+                        tr { td { (row.state) } td { (row.outcome.as_deref().unwrap_or("–")) } td.n { (count(row.candidates)) } }
                     }
                 }
             }

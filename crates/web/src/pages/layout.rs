@@ -17,6 +17,7 @@ pub(super) fn page(title: &str, language: &Language, visitor: Option<&Visitor>, 
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 @if let Some(visitor) = visitor { meta name="csrf" content=(visitor.csrf); }
                 title { (title) " · Affectory" }
+                link rel="icon" href="/assets/icon.svg";
                 link rel="stylesheet" href="/assets/app.css";
             }
             body {

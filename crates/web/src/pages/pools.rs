@@ -35,7 +35,7 @@ fn table(visitor: &Visitor, pools: &[PoolRow]) -> Markup {
                     th scope="col" { "Pool" }
                     th scope="col" { "Order" }
                     th scope="col" { "Rules" }
-                    th scope="col" { "Faces" }
+                    th.n scope="col" { "Faces" }
                     th scope="col" { "Answers" }
                     th scope="col" { "State" }
                 }
@@ -51,13 +51,13 @@ fn table(visitor: &Visitor, pools: &[PoolRow]) -> Markup {
                             @if pool.rules.is_assisted { ", suggestions shown" }
                             @if pool.rules.needs_quiz { ", after the quiz" }
                         }
-                        td.number { (count(pool.n_faces)) }
-                        td.number {
+                        td.n { (count(pool.n_faces)) }
+                        td.n {
                             (count(pool.n_done)) " of " (count(pool.n_wanted))
                             progress value=(pool.n_done) max=(pool.n_wanted.max(1)) aria-label={ "progress of " (pool.name) } {}
                         }
                         td {
-                            form method="post" action={ "/pools/" (pool.id) "/state" } {
+                            form.inline method="post" action={ "/pools/" (pool.id) "/state" } {
                                 (csrf(visitor))
                                 (pool.state.name()) " "
                                 @match pool.state {
@@ -82,7 +82,7 @@ fn form(visitor: &Visitor) -> Markup {
         }
     };
     let tick = |name: &str, label: &str, checked: bool| {
-        html! { label { input type="checkbox" name=(name) value="1" checked[checked]; " " (label) } }
+        html! { label.check { input type="checkbox" name=(name) value="1" checked[checked]; " " (label) } }
     };
     html! {
         form.card method="post" action="/pools" {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use affectory_catalog::{LessonKind, LessonRow};
+use affectory_catalog::{LessonKind, LessonPicture, LessonRow};
 use axum::extract::State;
 use maud::{Markup, html};
 
@@ -29,12 +29,14 @@ pub(super) fn worked_face(language: &Language, row: &LessonRow) -> Markup {
     let lesson = &row.lesson;
     let help_key = format!("expression_help_{}", lesson.expression.index());
     let reason = if lesson.explanation.is_empty() { language.text(&help_key) } else { &lesson.explanation };
+    let is_drawn = matches!(lesson.picture, LessonPicture::Object(_));
     html! {
         article.card.lesson {
             img src={ "/lessons/" (row.id) "/picture" } alt=(language.expression(lesson.expression)) width="240"
                 height="240" loading="lazy";
             h2 { (language.expression(lesson.expression)) }
             p dir="auto" { (reason) }
+            @if is_drawn { p.muted { (language.text("tutorial_drawn")) } }
             @if let (Some(valence), Some(arousal)) = (lesson.valence, lesson.arousal) {
                 p.point {
                     (language.text("valence")) " " bdi { (format!("{:+.2}", valence.value())) } " · "
