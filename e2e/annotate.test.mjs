@@ -17,13 +17,12 @@ after(async () => {
   await project?.stop();
 });
 
-/** The annotation page of a fresh pool, and what a story asks of it. */
+/** The annotation page as a new annotator sees it, and what a story asks of it. */
 async function open(t, { language = "en", ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   t.after(() => context.close());
-  await context.addCookies([{ name: "language", value: language, url: project.url }]);
-  await project.signIn(context);
-  const pool = project.freshPool();
+  await project.signIn(context, project.account("annotator", language));
+  const { pool } = project;
   const page = await visit(context, pool);
   return { context, page, pool, answers: () => answersOf(page, pool) };
 }

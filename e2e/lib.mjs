@@ -9,7 +9,6 @@ import { chromium } from "playwright-core";
 
 export const LANGUAGES = ["en", "es", "pt", "de", "ar", "fa"];
 const N_FACES = 300;
-const EMAIL = "annotator@example.org";
 const PASSWORD = "correct horse battery staple";
 const LABELS = ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"];
 
@@ -19,78 +18,78 @@ export function startBrowser() {
 }
 
 /**
- * A running server with faces to annotate.
+ * A running server with faces to annotate. AFFECTORY_BIN names the program.
  *
- * With AFFECTORY_URL (http://127.0.0.1:PORT) it is one that runs already: nobody needs to sign in there, the language
- * follows the cookie `language`, and every number is a pool with at least 300 faces that nobody has answered.
+ * All stories share one pool in which every face is wanted from many annotators, and each story has people of its own: so
+ * none sees what another has answered.
  *
- * Otherwise AFFECTORY_BIN names the program, and what is expected of it is this:
- *   init DIR                                    makes the project
- *   --project DIR import folder DIR             takes 300 drawn faces in, one sub-folder a label
- *   --project DIR accounts add EMAIL --name NAME --role annotator --password-stdin
- *                                               makes an account that can sign in with the password on stdin
- *   --project DIR --json pools add NAME --annotator EMAIL
- *                                               puts all faces into a pool of that annotator's, assistance off;
- *                                               prints {"pool": ID}
- *   --project DIR serve --bind 127.0.0.1:0      prints the address it serves on, http://127.0.0.1:PORT, on a line of
- *                                               stdout or stderr, and ends on SIGTERM
- * The form at /login has fields named `email` and `password` and one submit button; the cookie `language` chooses the
- * language of an account that has none of its own.
- *
- * @returns {Promise<{url: string, freshPool: () => number, signIn: (context: import("playwright-core").BrowserContext)
- *   => Promise<void>, stop: () => Promise<void>}>} `freshPool`: a pool in which nothing is answered
+ * @returns {Promise<{url: string, pool: number, run: (args: string[], input?: string) => string,
+ *   account: (role?: string, language?: string) => {email: string, password: string},
+ *   signIn: (context: import("playwright-core").BrowserContext, account: {email: string, password: string}) =>
+ *   Promise<void>, kill: () => Promise<void>, restart: () => Promise<void>, stop: () => Promise<void>}>}
  */
 export async function startProject() {
-  const running = process.env.AFFECTORY_URL;
-  if (running) {
-    let pool = Math.floor(Math.random() * 1e6) * 1000;
-    return { url: running, freshPool: () => (pool += 10), signIn: async () => {}, stop: async () => {} };
-  }
   const bin = process.env.AFFECTORY_BIN;
-  if (!bin) throw new Error("set AFFECTORY_BIN to the program, or AFFECTORY_URL to a server that runs");
+  if (!bin) throw new Error("set AFFECTORY_BIN to the program, as scripts/test does");
   const folder = mkdtempSync(join(tmpdir(), "affectory-e2e-"));
   const project = join(folder, "project");
-  const affectory = (args, input = "") => {
-    const { status, stdout, stderr } = spawnSync(bin, args, { input, encoding: "utf8" });
+  const run = (args, input = "") => {
+    const { status, stdout, stderr } = spawnSync(bin, ["--project", project, ...args], { input, encoding: "utf8" });
     if (status !== 0) throw new Error(`affectory ${args.join(" ")}: ${stderr}`);
     return stdout;
   };
-  affectory(["init", project]);
-  affectory(["--project", project, "import", "folder", drawFaces(join(folder, "faces"))]);
-  affectory(["--project", project, "accounts", "add", EMAIL, "--name", "Annotator", "--role", "annotator", "--password-stdin"], PASSWORD);
-
-  const child = spawn(bin, ["--project", project, "serve", "--bind", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"] });
-  const url = await new Promise((resolve, reject) => {
-    let said = "";
-    const listen = (chunk) => {
-      said += chunk;
-      const found = /http:\/\/127\.0\.0\.1:\d+/.exec(said);
-      if (found) resolve(found[0]);
-    };
-    child.stdout.setEncoding("utf8").on("data", listen);
-    child.stderr.setEncoding("utf8").on("data", listen);
-    child.on("exit", () => reject(new Error(`affectory serve ended: ${said}`)));
-  });
-  let n_pools = 0;
+  run(["init", project]);
+  run(["import", "folder", drawFaces(join(folder, "faces"))]);
+  const pool = JSON.parse(run(["--json", "pools", "add", "stories", "--labelled", "--overlap", "100", "--annotators", "90"])).pool;
+  let n_accounts = 0;
+  const account = (role = "annotator", language = "en") => {
+    n_accounts += 1;
+    const email = `${role}${n_accounts}@example.org`;
+    run(["accounts", "add", email, "--name", `Story ${n_accounts}`, "--role", role, "--language", language, "--password-stdin"], PASSWORD);
+    return { email, password: PASSWORD };
+  };
+  account("administrator");
+  let child;
+  let url = "";
+  const serve = async (bind) => {
+    child = spawn(bin, ["--project", project, "serve", "--bind", bind], { stdio: ["ignore", "pipe", "pipe"] });
+    url = await new Promise((resolve, reject) => {
+      let said = "";
+      const listen = (chunk) => {
+        said += chunk;
+        const found = /http:\/\/127\.0\.0\.1:\d+/.exec(said);
+        if (found) resolve(found[0]);
+      };
+      child.stdout.setEncoding("utf8").on("data", listen);
+      child.stderr.setEncoding("utf8").on("data", listen);
+      child.on("exit", () => reject(new Error(`affectory serve ended: ${said}`)));
+    });
+  };
+  const end = async (signal) => {
+    const ended = new Promise((resolve) => child.on("exit", resolve));
+    child.kill(signal);
+    await ended;
+  };
+  await serve("127.0.0.1:0");
   return {
     url,
-    freshPool() {
-      n_pools += 1;
-      return JSON.parse(affectory(["--project", project, "--json", "pools", "add", `story ${n_pools}`, "--annotator", EMAIL])).pool;
-    },
-    async signIn(context) {
+    pool,
+    run,
+    account,
+    async signIn(context, { email, password }) {
       const page = await context.newPage();
       await page.goto(`${url}/login`);
-      await page.locator("[name=email]").fill(EMAIL);
-      await page.locator("[name=password]").fill(PASSWORD);
+      await page.locator("[name=email]").fill(email);
+      await page.locator("[name=password]").fill(password);
       await page.locator("main button[type=submit]").click();
       await page.waitForURL((address) => address.pathname !== "/login");
       await page.close();
     },
+    /** As a power cut would. */
+    kill: () => end("SIGKILL"),
+    restart: () => serve(new URL(url).host),
     async stop() {
-      const ended = new Promise((resolve) => child.on("exit", resolve));
-      child.kill("SIGTERM");
-      await ended;
+      await end("SIGTERM");
       rmSync(folder, { recursive: true });
     },
   };

@@ -144,7 +144,7 @@ pub(crate) fn cookie(app: &App, token: Option<&str>) -> String {
     format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}")
 }
 
-fn csrf_of(token: &str) -> String {
+pub(crate) fn csrf_of(token: &str) -> String {
     hex::encode(Sha256::digest(format!("csrf of {token}")))
 }
 
@@ -159,8 +159,7 @@ async fn with_csrf_checked(request: Request, expected: &str) -> Result<Request, 
         return Err(WebError::Forged);
     }
     let (parts, body) = request.into_parts();
-    let too_large = |_| WebError::Invalid("the form is too large".into());
-    let bytes = to_bytes(body, BODY_LIMIT).await.map_err(too_large)?;
+    let bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| WebError::TooLarge)?;
     let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&bytes).map_err(|_| WebError::Forged)?;
     let found = fields.iter().find(|(name, _)| name == "csrf").map_or("", |(_, value)| value.as_str());
     if is_right(found) { Ok(Request::from_parts(parts, Body::from(bytes))) } else { Err(WebError::Forged) }

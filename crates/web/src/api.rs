@@ -7,6 +7,7 @@ use affectory_core::{Arousal, Expression, FaceId, PoolId, Valence};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::access::Visitor;
@@ -289,5 +290,8 @@ async fn progress(app: &App, visitor: &Visitor, pool: &PoolRow) -> Result<Value,
 }
 
 fn read_body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ApiError> {
-    body.map(|Json(body)| body).map_err(|error| ApiError(WebError::Invalid(error.body_text())))
+    body.map(|Json(body)| body).map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError(WebError::TooLarge),
+        _ => ApiError(WebError::Invalid(error.body_text())),
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use affectory_catalog::Project;
 use affectory_core::{AnnotatorId, PoolId};
@@ -20,8 +21,25 @@ pub struct ServeOptions {
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// 256 random bits, for tokens.
     pub random: Arc<dyn Fn() -> [u8; 32] + Send + Sync>,
+    /// How long clients may take.
+    pub patience: Patience,
     /// Under which address browsers know it, when a proxy stands before it: `https://annotate.example.org`.
     pub public_url: Option<String>,
+}
+
+/// How long a client may take before it is hung up on: slow ones must not hold the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a request's headers; an idle connection is kept as long.
+    pub headers: Duration,
+    /// For a request, its body and answer included.
+    pub request: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience { headers: Duration::from_secs(30), request: Duration::from_secs(30) }
+    }
 }
 
 impl std::fmt::Debug for ServeOptions {

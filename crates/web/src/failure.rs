@@ -28,6 +28,8 @@ pub(crate) enum WebError {
     Withdrawn,
     #[error("{0}")]
     Invalid(String),
+    #[error("that is too much at once")]
+    TooLarge,
     #[error("too much is waiting to be written down; try again in a moment")]
     Busy,
     #[error("the server failed; its log says why")]
@@ -42,6 +44,7 @@ impl WebError {
             WebError::NotFound(_) => StatusCode::NOT_FOUND,
             WebError::Withdrawn => StatusCode::GONE,
             WebError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            WebError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             WebError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             WebError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

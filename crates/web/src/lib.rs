@@ -27,6 +27,9 @@ mod assets;
 mod pages;
 mod pictures;
 
-pub use app::{App, ServeOptions};
+#[cfg(test)]
+mod stories;
+
+pub use app::{App, Patience, ServeOptions};
 pub use passwords::{hash_password, password_problem};
 pub use server::serve;

@@ -8,7 +8,7 @@ use affectory_core::Stop;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -23,12 +23,6 @@ use crate::{routes, security};
 
 /// Connections at the same time.
 const CONNECTIONS: usize = 2_000;
-
-/// How long a client may take to send a request's headers, which is also how long an idle connection is kept.
-const HEADERS_WITHIN: Duration = Duration::from_secs(30);
-
-/// How long a request may take, its body included.
-const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long requests under way may take once the server is told to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
@@ -45,7 +39,7 @@ pub(crate) fn application(app: &Arc<App>) -> Router {
     routes::router(app)
         .fallback(|| async { WebError::NotFound("that page") })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(from_fn(within_time))
+        .layer(from_fn_with_state(app.options.patience.request, within_time))
         .layer(from_fn_with_state(Arc::clone(app), security::add_headers))
         .with_state(Arc::clone(app))
 }
@@ -85,7 +79,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: Stop) -> std::io:
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADERS_WITHIN)
+            .header_read_timeout(app.options.patience.headers)
             .max_buf_size(64 * 1024)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
@@ -116,8 +110,8 @@ async fn return_leases(app: Arc<App>) {
     }
 }
 
-async fn within_time(State(()): State<()>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_WITHIN, next.run(request)).await {
+async fn within_time(State(patience): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => response,
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "this took too long").into_response(),
     }

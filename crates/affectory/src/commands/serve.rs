@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use affectory_annotate::write_first_lessons;
 use affectory_catalog::Role;
-use affectory_web::{App, ServeOptions, serve};
+use affectory_web::{App, Patience, ServeOptions, serve};
 use anyhow::{Context as _, bail};
 
 use super::Context;
@@ -34,7 +34,12 @@ pub async fn run(context: &Context, args: &Serve) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}: choose another address by --bind", args.bind))?;
     let address = listener.local_addr().context("cannot find out the address listened on")?;
-    let options = ServeOptions { clock: Arc::new(now_ms), random: Arc::new(random), public_url: args.url.clone() };
+    let options = ServeOptions {
+        clock: Arc::new(now_ms),
+        random: Arc::new(random),
+        patience: Patience::default(),
+        public_url: args.url.clone(),
+    };
     let shown = args.url.clone().unwrap_or_else(|| format!("http://{address}"));
     context.print(&format!("serving on {shown}"), &serde_json::json!({ "url": shown, "address": address }))?;
     if !address.ip().is_loopback() && args.url.is_none() {

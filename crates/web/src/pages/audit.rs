@@ -26,24 +26,26 @@ pub(crate) async fn list(
 ) -> Result<Markup, WebError> {
     let rows = app.project.catalog.list_audit(place.before, PAGE).await?;
     let content = html! {
-        table {
-            thead {
-                tr {
-                    th scope="col" { "When" }
-                    th scope="col" { "Who" }
-                    th scope="col" { "What" }
-                    th scope="col" { "To what" }
-                    th scope="col" { "More" }
-                }
-            }
-            tbody {
-                @for row in &rows {
+        div.scroll tabindex="0" role="region" aria-label="Table" {
+            table {
+                thead {
                     tr {
-                        td { (time(row.time_ms)) }
-                        td { (row.actor) }
-                        td { (row.action) }
-                        td.long { bdi { (row.subject) } }
-                        td.long { bdi { (row.detail) } }
+                        th scope="col" { "When" }
+                        th scope="col" { "Who" }
+                        th scope="col" { "What" }
+                        th scope="col" { "To what" }
+                        th scope="col" { "More" }
+                    }
+                }
+                tbody {
+                    @for row in &rows {
+                        tr {
+                            td { (time(row.time_ms)) }
+                            td { (row.actor) }
+                            td { (row.action) }
+                            td.long { bdi { (row.subject) } }
+                            td.long { bdi { (row.detail) } }
+                        }
                     }
                 }
             }

@@ -34,11 +34,13 @@ pub(crate) async fn show(
         }
         @if outcomes.is_empty() { p.notice { "Nothing is collected yet: `affectory collect plan`, then `affectory collect run`." } }
         @else {
-            table {
-                thead { tr { th scope="col" { "State" } th scope="col" { "Outcome" } th.n scope="col" { "Addresses" } } }
-                tbody {
-                    @for row in &outcomes {
-                        tr { td { (row.state) } td { (row.outcome.as_deref().unwrap_or("–")) } td.n { (count(row.candidates)) } }
+            div.scroll tabindex="0" role="region" aria-label="Table" {
+                table {
+                    thead { tr { th scope="col" { "State" } th scope="col" { "Outcome" } th.n scope="col" { "Addresses" } } }
+                    tbody {
+                        @for row in &outcomes {
+                            tr { td { (row.state) } td { (row.outcome.as_deref().unwrap_or("–")) } td.n { (count(row.candidates)) } }
+                        }
                     }
                 }
             }

@@ -33,18 +33,20 @@ async fn page(app: &App, visitor: &Visitor, link: Option<&str>) -> Result<Markup
                 p { code data-testid="invitation-link" { (link) } }
             }
         }
-        table {
-            thead {
-                tr {
-                    th scope="col" { "Name" }
-                    th scope="col" { "Address" }
-                    th scope="col" { "Annotator" }
-                    th scope="col" { "Since" }
-                    th scope="col" { "Quiz" }
-                    th scope="col" { "May" }
+        div.scroll tabindex="0" role="region" aria-label="Table" {
+            table {
+                thead {
+                    tr {
+                        th scope="col" { "Name" }
+                        th scope="col" { "Address" }
+                        th scope="col" { "Annotator" }
+                        th scope="col" { "Since" }
+                        th scope="col" { "Quiz" }
+                        th scope="col" { "May" }
+                    }
                 }
+                tbody { @for account in &accounts { (row(visitor, account)) } }
             }
-            tbody { @for account in &accounts { (row(visitor, account)) } }
         }
         h2 { "Invite somebody" }
         form.card method="post" action="/people/invite" {

@@ -29,41 +29,43 @@ pub(crate) async fn list(State(app): State<Arc<App>>, visitor: Visitor) -> Resul
 
 fn table(visitor: &Visitor, pools: &[PoolRow]) -> Markup {
     html! {
-        table {
-            thead {
-                tr {
-                    th scope="col" { "Pool" }
-                    th scope="col" { "Order" }
-                    th scope="col" { "Rules" }
-                    th.n scope="col" { "Faces" }
-                    th scope="col" { "Answers" }
-                    th scope="col" { "State" }
-                }
-            }
-            tbody {
-                @for pool in pools {
+        div.scroll tabindex="0" role="region" aria-label="Table" {
+            table {
+                thead {
                     tr {
-                        th scope="row" { bdi { (pool.name) } }
-                        td { (pool.rules.strategy.name()) @if pool.rules.is_balanced { ", balanced" } }
-                        td {
-                            (pool.rules.overlap_percent) " % by " (pool.rules.n_annotators) " annotators"
-                            @if pool.rules.gold_percent > 0 { ", " (pool.rules.gold_percent) " % gold" }
-                            @if pool.rules.is_assisted { ", suggestions shown" }
-                            @if pool.rules.needs_quiz { ", after the quiz" }
-                        }
-                        td.n { (count(pool.n_faces)) }
-                        td.n {
-                            (count(pool.n_done)) " of " (count(pool.n_wanted))
-                            progress value=(pool.n_done) max=(pool.n_wanted.max(1)) aria-label={ "progress of " (pool.name) } {}
-                        }
-                        td {
-                            form.inline method="post" action={ "/pools/" (pool.id) "/state" } {
-                                (csrf(visitor))
-                                (pool.state.name()) " "
-                                @match pool.state {
-                                    PoolState::Open => button name="state" value="paused" { "Pause" },
-                                    PoolState::Paused => button name="state" value="open" { "Open" },
-                                    PoolState::Filling => {},
+                        th scope="col" { "Pool" }
+                        th scope="col" { "Order" }
+                        th scope="col" { "Rules" }
+                        th.n scope="col" { "Faces" }
+                        th scope="col" { "Answers" }
+                        th scope="col" { "State" }
+                    }
+                }
+                tbody {
+                    @for pool in pools {
+                        tr {
+                            th scope="row" { bdi { (pool.name) } }
+                            td { (pool.rules.strategy.name()) @if pool.rules.is_balanced { ", balanced" } }
+                            td {
+                                (pool.rules.overlap_percent) " % by " (pool.rules.n_annotators) " annotators"
+                                @if pool.rules.gold_percent > 0 { ", " (pool.rules.gold_percent) " % gold" }
+                                @if pool.rules.is_assisted { ", suggestions shown" }
+                                @if pool.rules.needs_quiz { ", after the quiz" }
+                            }
+                            td.n { (count(pool.n_faces)) }
+                            td.n {
+                                (count(pool.n_done)) " of " (count(pool.n_wanted))
+                                progress value=(pool.n_done) max=(pool.n_wanted.max(1)) aria-label={ "progress of " (pool.name) } {}
+                            }
+                            td {
+                                form.inline method="post" action={ "/pools/" (pool.id) "/state" } {
+                                    (csrf(visitor))
+                                    (pool.state.name()) " "
+                                    @match pool.state {
+                                        PoolState::Open => button name="state" value="paused" { "Pause" },
+                                        PoolState::Paused => button name="state" value="open" { "Open" },
+                                        PoolState::Filling => {},
+                                    }
                                 }
                             }
                         }
