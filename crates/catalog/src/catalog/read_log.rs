@@ -69,7 +69,7 @@ impl LogReader {
         let rows = self
             .work
             .fetch(
-                "select page.id, sha256, face.x, face.y, face.width, face.height, face.origin, annotator.name, kind,
+                "select page.id, sha256, face.x, face.y, face.width, face.height, face.origin, annotator.name, annotator.kind,
                         page.origin, page.revision, page.expression, page.valence, page.arousal, page.created_ms,
                         page.pool_id, pool.name, page.event_id, page.elapsed_ms, page.suggested_expression,
                         page.suggested_valence, page.suggested_arousal, page.suggested_by, page.is_suggestion_shown,

@@ -186,6 +186,8 @@ fn place(
         return Err(format!("`{}` is of the kind {here} here, and {there} there", row.annotator));
     }
     let origin = match &row.pool {
+        // Here this is the origin of a pool's answers, whichever pool has that row.
+        None if is_pools(&row.origin) => return Err(format!("`{}` needs the name of a pool", row.origin)),
         None => row.origin.clone(),
         Some(pool) => {
             let id = pools.get(pool).ok_or_else(|| format!("the header does not name the pool `{pool}`"))?;
@@ -204,6 +206,11 @@ fn place(
         return Err("it must supersede the revision before its own, of the same annotator and origin".into());
     }
     Ok(Key { face, annotator: annotator.id, origin, revision: row.revision })
+}
+
+/// Whether this catalogue could give the origin to answers in a pool.
+fn is_pools(origin: &str) -> bool {
+    origin.strip_prefix("pool:").is_some_and(|id| id.parse::<i64>().is_ok())
 }
 
 /// Each row's face; one that is not here, on an image that is, is added. None: there is no such image.

@@ -60,7 +60,7 @@ async fn a_log_arrives_whole_once_and_changes_nothing_that_is_there() {
         let rows = whole_log(from).await;
         assert_eq!(rows.len(), 8);
         assert_eq!(rows[0].origin, "pool:p");
-        assert_eq!(rows[3].supersedes.as_ref().map(|older| older.revision), Some(1));
+        assert_eq!(rows[5].supersedes.as_ref().map(|older| older.revision), Some(1));
         assert!(rows[0].suggestion.as_ref().is_some_and(|(thought, is_shown)| thought.by == "m" && !is_shown));
         let head = from.read_log().await.unwrap().head().await.unwrap();
         assert_eq!((head.n_annotations, head.n_annotators, head.n_faces, head.pools.len()), (8, 2, 2, 1));
