@@ -486,6 +486,69 @@ pub struct PoolGold {
 pub enum Annotations {
     /// How well annotators agree
     Agreement,
+    /// What all annotators together say of each face, by a method of one's choice; recorded, so that it can be had again
+    Consensus(ConsensusArgs),
+    /// Write the complete log of annotations as JSON Lines, without accounts and addresses
+    Export(LogExport),
+    /// Add another project's exported log to this one's, which has the same images; goes on where it was killed
+    Import(LogImportArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct LogExport {
+    /// File to write [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct LogImportArgs {
+    /// File that `annotations export` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Put this before people's names, where both projects have a person/0001
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    pub rename_people: Option<String>,
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let is_name = (1..=60).contains(&text.len()) && text.chars().all(is_fit);
+    if is_name { Ok(text.to_owned()) } else { Err("is no prefix: 1 to 60 of a-z, 0-9, - _ . /".into()) }
+}
+
+/// How answers become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// Category by plurality, valence and arousal by mean
+    Majority,
+    /// As majority, and the distribution of the votes is smoothed
+    SoftLabel,
+    /// Category by what each annotator takes for what (Dawid and Skene 1979), valence and arousal by mean
+    DawidSkene,
+    /// Category by plurality, valence and arousal weighted by how near an annotator is to the others
+    WeightedMean,
+}
+
+#[derive(Debug, Args)]
+pub struct ConsensusArgs {
+    /// How answers become one
+    #[arg(long, value_enum, default_value = "majority")]
+    pub method: Method,
+    /// soft-label, dawid-skene: what is added to each count [default: 0 for soft-label, 1 for dawid-skene]
+    #[arg(long, value_parser = smoothing)]
+    pub smoothing: Option<f64>,
+    /// Last annotation that takes part, as an earlier run names it [default: all]
+    #[arg(long, value_name = "ANNOTATION")]
+    pub upto: Option<i64>,
+    /// List what was recorded
+    #[arg(long, conflicts_with_all = ["method", "smoothing", "upto"])]
+    pub list: bool,
+}
+
+fn smoothing(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=1000.0).contains(number));
+    number.ok_or_else(|| "is no number from 0 to 1000".into())
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,14 +7,21 @@
 
 mod error;
 
+mod consensus;
+mod export;
 mod figures;
+mod import;
 mod lessons;
+mod line;
 mod log;
 mod plan;
 mod pool;
 
+pub use consensus::{ConsensusReport, ConsensusRequest, ConsensusSummary, record_consensus};
 pub use error::AnnotateError;
+pub use export::{ExportReport, export_log};
 pub use figures::{AnnotatorFigures, Figures, doubtful_faces, figures};
+pub use import::{LogImport, LogImportReport, import_log};
 pub use lessons::{PASS_PERCENT, pass_percent, write_first_lessons};
 pub use log::RatingLog;
 pub use plan::{FaceFilter, plan, same_looks};

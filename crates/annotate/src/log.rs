@@ -39,6 +39,15 @@ impl RatingLog {
         Ok(is_new)
     }
 
+    /// The log as it was when `last` was its last row.
+    #[must_use]
+    pub fn up_to(mut self, last: AnnotationId) -> Self {
+        let n_rows = self.rows.partition_point(|row| row.id <= last);
+        self.rows.truncate(n_rows);
+        self.add(Vec::new());
+        self
+    }
+
     fn add(&mut self, fresh: Vec<RatingRow>) {
         let is_in_order = self.rows.last().zip(fresh.first()).is_none_or(|(last, first)| last.id < first.id);
         self.rows.extend(fresh);
@@ -89,7 +98,8 @@ impl RatingLog {
     }
 }
 
-fn is_annotator(kind: AnnotatorKind) -> bool {
+/// Whether what it says is counted: people, imported annotators and the renderer.
+pub(crate) fn is_annotator(kind: AnnotatorKind) -> bool {
     match kind {
         AnnotatorKind::Person | AnnotatorKind::Imported | AnnotatorKind::Synthetic => true,
         AnnotatorKind::Proxy | AnnotatorKind::Model => false,

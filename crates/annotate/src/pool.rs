@@ -44,7 +44,7 @@ pub async fn make_pool(
     (stop, progress): (&Stop, &dyn Progress),
     now_ms: i64,
 ) -> Result<PoolReport, AnnotateError> {
-    check(request)?;
+    check_pool(&request.name, &request.rules)?;
     let mut faces = Vec::new();
     let mut after = FaceId(0);
     progress.begin("reading faces", None);
@@ -83,11 +83,11 @@ pub async fn make_pool(
     Ok(PoolReport { pool, n_faces: planned.len(), n_overlap, n_alike })
 }
 
-fn check(request: &PoolRequest) -> Result<(), AnnotateError> {
-    let (name, rules) = (&request.name, &request.rules);
+/// Whether a pool may have this name and these rules.
+pub(crate) fn check_pool(name: &str, rules: &PoolRules) -> Result<(), AnnotateError> {
     let is_word = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
     if name.trim().is_empty() || name.trim() != name || name.chars().count() > 60 || !name.chars().all(is_word) {
-        return Err(AnnotateError::BadName(name.clone()));
+        return Err(AnnotateError::BadName(name.to_owned()));
     }
     let bad = |what: &str| Err(AnnotateError::BadRule(what.into()));
     if !(1..=100).contains(&rules.n_annotators) {

@@ -92,6 +92,10 @@ async fn run(engine: &str, url: &str, n_images: u64) {
                 is_proxy: false,
                 n_annotations: 1,
                 agreement: Some(1.0),
+                run_id: None,
+                shares: None,
+                valence_spread: None,
+                arousal_spread: None,
             })
             .collect();
         catalog.record_consensus(&rows, 2).await.unwrap();

@@ -141,7 +141,8 @@ create table setting (
 );
 
 -- A consensus as a result that can be had again: from the annotations up to `last_annotation_id`, by that method with
--- those parameters.
+-- those parameters. `is_complete` is set in the transaction after the last of its rows: a run that was killed stays 0, and
+-- so says that the method's rows in `consensus` are partly its own and partly those of the run before.
 create table consensus_run (
     id {identity},
     method text not null,
@@ -153,6 +154,7 @@ create table consensus_run (
     inputs_sha256 text not null check (length(inputs_sha256) = 64),
     result_sha256 text not null check (length(result_sha256) = 64),
     details text not null,
+    is_complete bigint not null default 0 check (is_complete in (0, 1)),
     computed_ms bigint not null
 );
 alter table consensus add column run_id bigint references consensus_run (id);

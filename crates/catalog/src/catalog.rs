@@ -6,6 +6,7 @@ mod assignments;
 mod audit;
 mod candidates;
 mod collected;
+mod consensus;
 mod counts;
 mod drops;
 mod findings;
@@ -15,10 +16,14 @@ mod lessons;
 mod pace;
 mod pools;
 mod ratings;
+mod read_log;
 mod release;
 mod report;
 mod scan;
 mod searches;
+mod write_log;
+
+pub use read_log::LogReader;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;

@@ -49,6 +49,9 @@ pub enum CatalogError {
     /// A pool of that name exists.
     #[error("a pool named `{0}` exists already: choose another name")]
     PoolExists(String),
+    /// Two computed a consensus by one method at once.
+    #[error("another process recorded a consensus by {0} meanwhile, and the rows are of both: run it again")]
+    ConsensusOvertaken(String),
     /// No object of that hash in the store.
     #[error("object {0} is not in the image store")]
     NoObject(String),

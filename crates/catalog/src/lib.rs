@@ -10,6 +10,7 @@ mod catalog;
 mod collection;
 mod database;
 mod error;
+mod exchange;
 mod people;
 mod project;
 mod records;
@@ -22,19 +23,21 @@ pub use annotating::{
     LessonPicture, LessonRow, NewLesson, NewPoolFace, OwnAnswer, PoolCandidate, PoolRow, PoolRules, PoolState,
     RatingRow, Strategy, Suggestion, SureSuggestion,
 };
-pub use catalog::Catalog;
+pub use catalog::{Catalog, LogReader};
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
     NewHit, NewQuery, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow, RecordedFetches, SearchCount,
     SearchFailure, SearchNext, SearchRow, Spending, YieldCount,
 };
 pub use error::CatalogError;
+pub use exchange::{LogHead, LogOutcome, LoggedAnnotation, LoggedReference};
 pub use people::{Account, AccountChange, AuditRow, Invitation, NewAccount, Role};
 pub use project::{Project, ProjectConfig};
 pub use records::{
-    Annotation, AnnotatorKind, ConsensusRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan, GivenFaceUpdate,
-    ImageRow, ImportItem, ImportOutcome, LabelledFace, NewAnnotation, NewConsensusRun, NewFace, NewImage, NewRelease,
-    NewSighting, ProjectCounts, ReleaseItemRow, ReleaseRow, ScanOutcome, ScanStatus, Sighting, Unusable,
+    Annotation, AnnotatorKind, ConsensusRow, ConsensusRunRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan,
+    GivenFaceUpdate, ImageRow, ImportItem, ImportOutcome, LabelledFace, NewAnnotation, NewConsensusRun, NewFace,
+    NewImage, NewRelease, NewSighting, ProjectCounts, ReleaseItemRow, ReleaseRow, ScanOutcome, ScanStatus, Sighting,
+    Unusable,
 };
 pub use reporting::{
     AddressCounts, CollectionTotals, CopyCount, FaceSample, FetchedImageTotals, FindingCount, FindingPlace, HostCount,

@@ -274,9 +274,12 @@ pub struct Annotation {
     pub valence: Option<Valence>,
     /// Arousal.
     pub arousal: Option<Arousal>,
+    /// Whether it decides instead of being counted.
+    pub is_adjudication: bool,
 }
 
-/// A face with everything a release needs to know of it. Only the latest revision of each annotation is in it.
+/// A face with everything a release needs to know of it. Only the latest revision of each annotation is in it, and no
+/// answer that was taken back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelledFace {
     /// The face.
@@ -308,6 +311,14 @@ pub struct ConsensusRow {
     pub n_annotations: u32,
     /// Share of annotators who gave the category agreed on, 0 to 1.
     pub agreement: Option<f32>,
+    /// The run it is of; none where a release was built from the annotations themselves.
+    pub run_id: Option<i64>,
+    /// Probability of each of the 11 categories, by index; none without a vote on the category.
+    pub shares: Option<[f64; 11]>,
+    /// Standard deviation of the valences given; none with fewer than two.
+    pub valence_spread: Option<f32>,
+    /// Likewise of arousal.
+    pub arousal_spread: Option<f32>,
 }
 
 /// A cell of the count table: latest consensus by source's split and category.
@@ -402,4 +413,18 @@ pub struct NewConsensusRun {
     pub result_sha256: Sha256Hex,
     /// What else the method found (annotators' confusions or weights) as JSON.
     pub details: String,
+}
+
+/// A row of `consensus_run`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ConsensusRunRow {
+    /// Its number.
+    pub id: i64,
+    /// What it is.
+    #[serde(flatten)]
+    pub run: NewConsensusRun,
+    /// Whether all its faces were recorded; false while it is under way and after a kill.
+    pub is_complete: bool,
+    /// When, ms UTC.
+    pub computed_ms: i64,
 }

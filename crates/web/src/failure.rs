@@ -78,10 +78,17 @@ impl From<AnnotateError> for WebError {
         match error {
             AnnotateError::Catalog(error) => error.into(),
             AnnotateError::Lesson(error) => WebError::Failed(Arc::new(error)),
+            AnnotateError::Write(error) | AnnotateError::File { source: error, .. } => {
+                WebError::Failed(Arc::new(error))
+            }
             AnnotateError::BadName(_)
             | AnnotateError::BadRule(_)
             | AnnotateError::NoFaces(_)
-            | AnnotateError::Stopped(_) => WebError::Invalid(error.to_string()),
+            | AnnotateError::NothingSaid
+            | AnnotateError::Stopped(_)
+            | AnnotateError::NoLog { .. }
+            | AnnotateError::ExportStopped
+            | AnnotateError::ConsensusStopped(_) => WebError::Invalid(error.to_string()),
         }
     }
 }

@@ -275,15 +275,22 @@ async fn insert(work: &mut Work, new: &NewAccount<'_>, actor: &str, now_ms: i64)
         .await
         .map_err(failed())?;
     let id = rows.first().ok_or_else(|| CatalogError::Corrupt("an account without a row".into()))?.int(0)?;
-    // The name says nothing of the person: it goes into exports and papers.
-    let rows = work
-        .fetch(
-            "insert into annotator (name, kind) values ($1, 'person') returning id",
-            vec![format!("person/{id:04}").as_str().into()],
-        )
-        .await
-        .map_err(failed())?;
-    let annotator = rows.first().ok_or_else(|| CatalogError::Corrupt("an annotator without a row".into()))?.int(0)?;
+    // The name says nothing of the person: it goes into exports and papers. Somebody of another project, whose log was
+    // imported here, may have it already.
+    let mut made = Vec::new();
+    let mut n_taken = 0;
+    while made.is_empty() {
+        let name = if n_taken == 0 { format!("person/{id:04}") } else { format!("person/{id:04}-{}", n_taken + 1) };
+        made = work
+            .fetch(
+                "insert into annotator (name, kind) values ($1, 'person') on conflict (name) do nothing returning id",
+                vec![name.as_str().into()],
+            )
+            .await
+            .map_err(failed())?;
+        n_taken += 1;
+    }
+    let annotator = made.first().ok_or_else(|| CatalogError::Corrupt("an annotator without a row".into()))?.int(0)?;
     work.execute("update account set annotator_id = $1 where id = $2", vec![annotator.into(), id.into()])
         .await
         .map_err(failed())?;

@@ -1,13 +1,11 @@
-//! What has been said of each face, and what was agreed on?
+//! What has been said of each face?
 
 use std::collections::HashMap;
 
 use affectory_core::{AnnotationId, AnnotatorId, BoundingBox, FaceId, ImageId};
 
-use crate::database::{Row, Turn, batch};
-use crate::records::{
-    Annotation, AnnotatorKind, ConsensusRow, FaceQuality, FaceRow, LabelledFace, NewSighting, ScanStatus,
-};
+use crate::database::{Row, batch};
+use crate::records::{Annotation, AnnotatorKind, FaceQuality, FaceRow, LabelledFace, NewSighting, ScanStatus};
 use crate::{Catalog, CatalogError};
 
 impl Catalog {
@@ -70,9 +68,11 @@ impl Catalog {
 
         let rows = work
             .fetch(
-                "select annotation.id, face_id, annotator_id, name, kind, expression, valence, arousal
+                "select annotation.id, face_id, annotator_id, name, kind, expression, valence, arousal,
+                        annotation.origin = 'adjudication'
                  from json_each($1) as wanted cross join annotation join annotator on annotator.id = annotator_id
                  where annotation.face_id = cast(wanted.value ->> 0 as bigint)
+                     and (expression is not null or valence is not null or arousal is not null)
                      and not exists (select 1 from annotation as newer where newer.supersedes = annotation.id)",
                 vec![batch(faces.iter().map(|face| [face.face.id]))],
             )
@@ -89,44 +89,6 @@ impl Catalog {
             face.annotations.sort_unstable_by_key(|annotation| annotation.id);
         }
         Ok(faces)
-    }
-
-    /// Replaces the consensus of these faces, in one transaction.
-    ///
-    /// # Errors
-    /// [`CatalogError::Database`]; nothing of the batch is recorded then.
-    pub async fn record_consensus(&self, rows: &[ConsensusRow], now_ms: i64) -> Result<(), CatalogError> {
-        let failed = || CatalogError::database("record a consensus");
-        // One statement must not meet a row twice; of two for one face the last one counts.
-        let mut last: HashMap<(&str, FaceId), usize> = HashMap::new();
-        for (idx, row) in rows.iter().enumerate() {
-            last.insert((&row.method, row.face_id), idx);
-        }
-        let kept = rows.iter().enumerate().filter(|(idx, row)| last.get(&(&row.method, row.face_id)) == Some(idx));
-        let new = batch(kept.map(|(_, row)| {
-            let expression = row.expression.map(|expression| expression.index());
-            let proxy = i64::from(row.is_proxy);
-            (&row.method, row.face_id, expression, row.valence, row.arousal, proxy, row.n_annotations, row.agreement)
-        }));
-        let mut work = self.database.write().await.map_err(failed())?;
-        // An import that raises splits and this must not pass each other.
-        work.take_turn(Turn::Import).await.map_err(failed())?;
-        work.execute(
-            "insert into consensus (method, face_id, expression, valence, arousal, is_proxy, n_annotations, agreement,
-                 given_split, computed_ms)
-             select value ->> 0, face.id, cast(value ->> 2 as bigint), cast(value ->> 3 as double precision),
-                    cast(value ->> 4 as double precision), cast(value ->> 5 as bigint), cast(value ->> 6 as bigint),
-                    cast(value ->> 7 as double precision), face.given_split, $2
-             from json_each($1) as new cross join face
-             where face.id = cast(new.value ->> 1 as bigint)
-             on conflict (method, face_id) do update set expression = excluded.expression, valence = excluded.valence,
-                 arousal = excluded.arousal, is_proxy = excluded.is_proxy, n_annotations = excluded.n_annotations,
-                 agreement = excluded.agreement, given_split = excluded.given_split, computed_ms = excluded.computed_ms",
-            vec![new, now_ms.into()],
-        )
-        .await
-        .map_err(failed())?;
-        work.commit().await.map_err(failed())
     }
 }
 
@@ -174,11 +136,13 @@ fn annotation_row(row: &Row) -> Result<Annotation, CatalogError> {
         expression: row.expression(5)?,
         valence: row.valence(6)?,
         arousal: row.arousal(7)?,
+        is_adjudication: row.boolean(8)?,
     })
 }
 
 impl AnnotatorKind {
-    const ALL: [AnnotatorKind; 5] = [
+    /// All of them.
+    pub const ALL: [AnnotatorKind; 5] = [
         AnnotatorKind::Person,
         AnnotatorKind::Imported,
         AnnotatorKind::Synthetic,

@@ -361,7 +361,7 @@ pub(super) async fn recount_pool(work: &mut crate::database::Work, pool: PoolId)
     .map(drop)
 }
 
-fn pool_row(row: &Row) -> Result<PoolRow, CatalogError> {
+pub(super) fn pool_row(row: &Row) -> Result<PoolRow, CatalogError> {
     let strategy = row.text(10)?;
     Ok(PoolRow {
         id: PoolId(row.int(0)?),

@@ -3,6 +3,7 @@
 use affectory_catalog::{
     AccountChange, AnnotatorKind, AnswerAct, AnswerEvent, Catalog, EventOutcome, FaceRequest, Gold, ImportItem,
     Invitation, NewFace, NewImage, NewPoolFace, NewSighting, PoolRules, PoolState, Role, Strategy, Suggestion,
+    SureSuggestion,
 };
 use affectory_core::{
     AnnotationId, AnnotatorId, Arousal, BoundingBox, Expression, FaceId, PerceptualHash, PoolId, Valence,
@@ -10,7 +11,7 @@ use affectory_core::{
 
 use crate::engines::{databases, engines, hash, run_sql};
 
-const RULES: PoolRules = PoolRules {
+pub const RULES: PoolRules = PoolRules {
     n_annotators: 2,
     overlap_percent: 50,
     gold_percent: 0,
@@ -21,7 +22,7 @@ const RULES: PoolRules = PoolRules {
     seed: 1,
 };
 
-async fn import_faces(catalog: &Catalog, n_faces: u64) {
+pub async fn import_faces(catalog: &Catalog, n_faces: u64) {
     let item = |n: u64| ImportItem {
         image: NewImage {
             sha256: hash(n),
@@ -48,7 +49,7 @@ async fn import_faces(catalog: &Catalog, n_faces: u64) {
 }
 
 /// A pool of faces 1 to n that wants two answers of each.
-async fn pool_of(catalog: &Catalog, faces: impl Iterator<Item = (i64, i64)>) -> PoolId {
+pub async fn pool_of(catalog: &Catalog, faces: impl Iterator<Item = (i64, i64)>) -> PoolId {
     let pool = catalog.insert_pool("p", &RULES, None, 1).await.unwrap();
     let faces = faces.map(|(face, look)| NewPoolFace {
         face_id: FaceId(face),
@@ -62,13 +63,13 @@ async fn pool_of(catalog: &Catalog, faces: impl Iterator<Item = (i64, i64)>) -> 
     pool
 }
 
-async fn annotator(catalog: &Catalog, name: &str) -> AnnotatorId {
+pub async fn annotator(catalog: &Catalog, name: &str) -> AnnotatorId {
     let new =
         affectory_catalog::NewAccount { email: name, name, role: Role::Annotator, language: "en", password_hash: "x" };
     catalog.insert_account(&new, "t", 1).await.unwrap().annotator_id
 }
 
-async fn given(catalog: &Catalog, pool: PoolId, annotator: AnnotatorId, limit: u32, now_ms: i64) -> Vec<i64> {
+pub async fn given(catalog: &Catalog, pool: PoolId, annotator: AnnotatorId, limit: u32, now_ms: i64) -> Vec<i64> {
     let request = FaceRequest {
         pool_id: pool,
         annotator_id: annotator,
@@ -82,11 +83,11 @@ async fn given(catalog: &Catalog, pool: PoolId, annotator: AnnotatorId, limit: u
     given.faces.iter().map(|(face, _)| face.0).collect()
 }
 
-fn event(id: &str, pool: PoolId, annotator: AnnotatorId, face: i64, act: AnswerAct) -> AnswerEvent {
+pub fn event(id: &str, pool: PoolId, annotator: AnnotatorId, face: i64, act: AnswerAct) -> AnswerEvent {
     AnswerEvent { id: id.into(), annotator_id: annotator, pool_id: pool, face_id: FaceId(face), time_ms: 50, act }
 }
 
-fn happy() -> AnswerAct {
+pub fn happy() -> AnswerAct {
     AnswerAct::Answer {
         expression: Expression::Happy,
         valence: Some(Valence::new(0.5).unwrap()),

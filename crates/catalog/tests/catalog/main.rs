@@ -5,5 +5,6 @@
 mod annotating;
 mod collection;
 mod engines;
+mod exchange;
 mod reporting;
 mod store;

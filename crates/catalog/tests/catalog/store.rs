@@ -149,6 +149,10 @@ async fn the_count_table_follows_consensus_and_the_split_as_given() {
             is_proxy: false,
             n_annotations: 2,
             agreement: Some(0.5),
+            run_id: None,
+            shares: None,
+            valence_spread: None,
+            arousal_spread: None,
         };
         let rows: Vec<_> = faces[..6].iter().map(|face| row(face, Some(Expression::Fear))).collect();
         catalog.record_consensus(&rows, 2).await.unwrap();

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use affectory_catalog::{AnnotatorKind, ConsensusRow, LabelledFace, Project};
+use affectory_catalog::{Annotation, AnnotatorKind, ConsensusRow, LabelledFace, Project};
 use affectory_core::{BoundingBox, FaceId, ImageId, Split};
-use affectory_evaluate::{Vote, majority};
+use affectory_evaluate::{Vote, majority, soft_label, vote_counts};
 
 use super::{BuildOptions, Splits};
 use crate::{ReleaseError, ReleaseItem};
@@ -63,7 +63,7 @@ fn consensus(labelled: &LabelledFace) -> ConsensusRow {
                 AnnotatorKind::Model => return None,
             };
             let (expression, valence, arousal) = (annotation.expression, annotation.valence, annotation.arousal);
-            Some(Vote { expression, valence, arousal, is_proxy, is_adjudication: false })
+            Some(Vote { expression, valence, arousal, is_proxy, is_adjudication: annotation.is_adjudication })
         })
         .collect();
     let agreed = majority(&votes);
@@ -74,8 +74,20 @@ fn consensus(labelled: &LabelledFace) -> ConsensusRow {
         valence: agreed.valence,
         arousal: agreed.arousal,
         is_proxy: agreed.is_proxy,
-        n_annotations: votes.iter().filter(|vote| !vote.is_proxy).count() as u32,
+        n_annotations: votes.iter().filter(|vote| vote.is_ordinary()).count() as u32,
         agreement: agreed.agreement,
+        run_id: None,
+        shares: soft_label(&vote_counts(&votes), 0.0),
+        valence_spread: agreed.valence_spread,
+        arousal_spread: agreed.arousal_spread,
+    }
+}
+
+/// Whether an annotation is counted among the votes: what a formula or a network says is not, nor is a decision on them.
+fn is_vote(annotation: &Annotation) -> bool {
+    match annotation.kind {
+        AnnotatorKind::Person | AnnotatorKind::Imported | AnnotatorKind::Synthetic => !annotation.is_adjudication,
+        AnnotatorKind::Proxy | AnnotatorKind::Model => false,
     }
 }
 
@@ -86,8 +98,7 @@ fn draft(labelled: LabelledFace, agreed: &ConsensusRow, options: &BuildOptions) 
         return Err("withdrawn".into());
     }
     let mut votes = [0u32; 11];
-    let of_people = |kind| !matches!(kind, AnnotatorKind::Proxy | AnnotatorKind::Model);
-    for expression in annotations.iter().filter(|a| of_people(a.kind)).filter_map(|a| a.expression) {
+    for expression in annotations.iter().filter(|a| is_vote(a)).filter_map(|a| a.expression) {
         votes[expression.index()] += 1;
     }
     let expression = match agreed.expression {
