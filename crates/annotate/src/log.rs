@@ -72,6 +72,11 @@ impl RatingLog {
         self.rows.last().map_or(AnnotationId(0), |row| row.id)
     }
 
+    /// All rows, in the order of their ids.
+    pub fn rows(&self) -> &[RatingRow] {
+        &self.rows
+    }
+
     /// Rows that no later row supersedes and that say something.
     pub fn standing(&self) -> impl Iterator<Item = &RatingRow> {
         let rows = self.rows.iter().zip(&self.is_superseded).filter(|(_, is_superseded)| !**is_superseded);

@@ -75,9 +75,21 @@ impl Catalog {
     /// Waits for statements under way and closes all connections.
     pub async fn close(&self) {
         match &self.database {
-            Database::Sqlite(pool, _) => pool.close().await,
+            Database::Sqlite(sqlites) => {
+                sqlites.readers.close().await;
+                // The last connection copies the write-ahead log into the file.
+                sqlites.writer.close().await;
+            }
             Database::Postgres(pool) => pool.close().await,
         }
+    }
+
+    /// Keeps the engine's log of changes short, so that no commit has to. For a server, every few seconds.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn checkpoint(&self) -> Result<(), CatalogError> {
+        self.database.checkpoint().await.map_err(CatalogError::database("copy the log of changes"))
     }
 
     async fn migrated(database: Database) -> Result<Catalog, CatalogError> {

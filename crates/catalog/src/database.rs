@@ -16,13 +16,22 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::CatalogError;
 
 /// One of the two engines.
-///
-/// SQLite has one writer, and one that waits for another looks again after 1, 2, 5, ... 100 ms, in no order. So the
-/// writers of one process queue before they ask for its lock; only processes still meet there.
 #[derive(Debug, Clone)]
 pub(crate) enum Database {
-    Sqlite(SqlitePool, Arc<Mutex<()>>),
+    Sqlite(Arc<Sqlites>),
     Postgres(PgPool),
+}
+
+/// The connections to one file.
+///
+/// SQLite has one writer, and one that waits for another looks again after 1, 2, 5, ... 100 ms, in no order. So the
+/// writers of one process queue before they ask for its lock; only processes still meet there. They share one connection:
+/// what a connection has cached is worth nothing once another one has written, and only the writer's stays.
+#[derive(Debug)]
+pub(crate) struct Sqlites {
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
+    turn: Arc<Mutex<()>>,
 }
 
 /// Statements that belong together; dropped without [`Work::commit`], they leave nothing.
@@ -79,22 +88,40 @@ pub(crate) enum Turn {
 /// How long SQLite waits for another process's transaction, and either engine for a free connection.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Connections that read SQLite's file at the same time.
+const READERS: u32 = 8;
+
+/// 64 MiB of pages for the writer, whose indexes want them; 8 MiB each for readers, who find the rest in the system's
+/// cache, and whose own is emptied by every commit.
+const WRITER_CACHE: &str = "-65536";
+const READER_CACHE: &str = "-8192";
+
+/// Pages in the write-ahead log (64 MiB) after which a commit copies them into the file itself, while everybody waits.
+/// A server has them copied before ([`Database::checkpoint`]).
+const WAL_PAGES: &str = "16384";
+
 impl Database {
     /// WAL lets readers go on beside the one writer. `synchronous = full` costs one fsync a commit: batches are large,
     /// and an annotator's click or an audit entry must outlive a power cut.
     pub(crate) async fn connect_sqlite(path: &Path) -> Result<Database, sqlx::Error> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(PATIENCE)
-            .pragma("cache_size", "-65536")
-            .pragma("temp_store", "memory")
-            .disable_statement_logging();
-        let pool = SqlitePoolOptions::new().max_connections(8).acquire_timeout(PATIENCE);
-        Ok(Database::Sqlite(pool.connect_with(options).await?, Arc::default()))
+        let options = |cache: &'static str| {
+            SqliteConnectOptions::new()
+                .filename(path)
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(PATIENCE)
+                .pragma("cache_size", cache)
+                .pragma("temp_store", "memory")
+                .pragma("wal_autocheckpoint", WAL_PAGES)
+                .disable_statement_logging()
+        };
+        // A connection to a file cannot be found dead.
+        let pool = || SqlitePoolOptions::new().acquire_timeout(PATIENCE).test_before_acquire(false);
+        let writer = pool().max_connections(1).connect_with(options(WRITER_CACHE)).await?;
+        let readers = pool().max_connections(READERS).connect_with(options(READER_CACHE)).await?;
+        Ok(Database::Sqlite(Arc::new(Sqlites { writer, readers, turn: Arc::default() })))
     }
 
     pub(crate) async fn connect_postgres(url: &str, password: Option<&str>) -> Result<Database, sqlx::Error> {
@@ -109,9 +136,9 @@ impl Database {
     /// Begins a transaction that writes. SQLite takes its write lock at once: a lock taken later can fail half-way.
     pub(crate) async fn write(&self) -> Result<Work, sqlx::Error> {
         Ok(match self {
-            Database::Sqlite(pool, writing) => {
-                let turn = Arc::clone(writing).lock_owned().await;
-                Work::Sqlite(pool.begin_with("begin immediate").await?, Some(turn))
+            Database::Sqlite(sqlites) => {
+                let turn = Arc::clone(&sqlites.turn).lock_owned().await;
+                Work::Sqlite(sqlites.writer.begin_with("begin immediate").await?, Some(turn))
             }
             Database::Postgres(pool) => Work::Postgres(pool.begin().await?),
         })
@@ -120,11 +147,27 @@ impl Database {
     /// Begins a transaction that reads one state of the database, whatever others write meanwhile.
     pub(crate) async fn read(&self) -> Result<Work, sqlx::Error> {
         Ok(match self {
-            Database::Sqlite(pool, _) => Work::Sqlite(pool.begin().await?, None),
+            Database::Sqlite(sqlites) => Work::Sqlite(sqlites.readers.begin().await?, None),
             Database::Postgres(pool) => {
                 Work::Postgres(pool.begin_with("begin isolation level repeatable read read only").await?)
             }
         })
+    }
+}
+
+impl Database {
+    /// Copies what SQLite's write-ahead log holds into the file. Most of it beside the writer, who goes on; the last pages
+    /// in the writer's turn, for only a log of which nothing is left begins anew. PostgreSQL does so itself.
+    pub(crate) async fn checkpoint(&self) -> Result<(), sqlx::Error> {
+        let Database::Sqlite(sqlites) = self else { return Ok(()) };
+        let copy = "pragma wal_checkpoint(passive)";
+        let copied = sqlx::query(copy).fetch_one(&sqlites.readers).await?;
+        let n_pages: i64 = copied.try_get(1)?;
+        if n_pages > 0 {
+            let _turn = Arc::clone(&sqlites.turn).lock_owned().await;
+            sqlx::query(copy).execute(&sqlites.writer).await?;
+        }
+        Ok(())
     }
 }
 

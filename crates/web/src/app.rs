@@ -70,10 +70,13 @@ pub struct App {
 
 impl App {
     /// A server's state over an opened project. Must be called inside a tokio runtime.
-    pub fn new(project: Project, options: ServeOptions) -> Arc<App> {
-        Arc::new(App {
+    ///
+    /// # Errors
+    /// If the system gives no thread for the figures.
+    pub fn new(project: Project, options: ServeOptions) -> std::io::Result<Arc<App>> {
+        Ok(Arc::new(App {
             recorder: Recorder::start(project.catalog.clone()),
-            watch: Watch::default(),
+            watch: Watch::new().map_err(std::io::Error::other)?,
             project,
             options,
             messages: Messages::bundled(),
@@ -81,7 +84,7 @@ impl App {
             hashing: Semaphore::new(2),
             cutting: Semaphore::new(PICTURES_AT_ONCE),
             hints: Mutex::default(),
-        })
+        }))
     }
 
     pub(crate) fn now_ms(&self) -> i64 {

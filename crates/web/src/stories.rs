@@ -79,7 +79,8 @@ impl Lab {
             patience: Patience { headers: Duration::from_millis(300), request: Duration::from_millis(600) },
             public_url: None,
         };
-        let lab = Lab { pool: pool_of(&project, "pool").await, app: App::new(project, options), _folder: folder };
+        let lab =
+            Lab { pool: pool_of(&project, "pool").await, app: App::new(project, options).unwrap(), _folder: folder };
         for role in Role::ALL {
             lab.account(role.name(), role.name(), role).await;
         }

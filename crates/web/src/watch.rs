@@ -8,6 +8,7 @@ use affectory_annotate::{Figures, RatingLog, doubtful_faces, figures};
 use affectory_catalog::Gold;
 use affectory_core::{Expression, FaceId};
 use affectory_evaluate::SecondLook;
+use tokio::sync::oneshot;
 
 use crate::app::App;
 
@@ -24,8 +25,9 @@ const DOUBTS: usize = 1_000;
 const SURE: f32 = 0.9;
 
 /// The last figures, and the log they come from.
-#[derive(Default)]
 pub(crate) struct Watch {
+    /// One thread, which yields to every other.
+    computing: rayon::ThreadPool,
     kept: Mutex<Kept>,
     is_busy: AtomicBool,
     /// Whether anybody has asked for doubtful faces: nobody else pays for them.
@@ -44,6 +46,28 @@ struct Kept {
 pub(crate) struct Watched {
     pub(crate) figures: Figures,
     pub(crate) computed_ms: i64,
+}
+
+impl Watch {
+    /// Nothing is known yet.
+    pub(crate) fn new() -> Result<Watch, rayon::ThreadPoolBuildError> {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(1).thread_name(|_| "figures".into());
+        // Whoever waits for figures that panicked is told so by the channel; the old figures stay.
+        let threads = threads.start_handler(|_| step_back()).panic_handler(|_| ());
+        Ok(Watch {
+            computing: threads.build()?,
+            kept: Mutex::default(),
+            is_busy: AtomicBool::default(),
+            wants_doubts: AtomicBool::default(),
+        })
+    }
+}
+
+/// Annotators wait for milliseconds, and the figures for seconds: their thread gets what is left of the processors.
+fn step_back() {
+    // Only Linux has this for one thread, and a server works without it.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, 19);
 }
 
 impl App {
@@ -82,14 +106,21 @@ async fn refresh(app: Arc<App>) {
         (kept.figures.as_ref().map(|known| known.figures.last), kept.doubts.is_some())
     };
     let wants_doubts = app.watch.wants_doubts.load(Ordering::Acquire);
-    let computed = tokio::task::spawn_blocking(move || {
-        let Ok((gold, sure)) = &read else { return (log, None, None) };
-        let is_new = known != Some(log.last());
-        let figures = is_new.then(|| figures(&log, gold));
-        let doubts = (wants_doubts && (is_new || !has_doubts)).then(|| doubtful_faces(&log, sure, DOUBTS));
-        (log, figures, doubts)
-    })
-    .await;
+    let (done, computed) = oneshot::channel();
+    app.watch.computing.spawn(move || {
+        let (figures, doubts) = match &read {
+            Ok((gold, sure)) => {
+                let is_new = known != Some(log.last());
+                let figures = is_new.then(|| figures(&log, gold));
+                let wants_doubts = wants_doubts && (is_new || !has_doubts);
+                (figures, wants_doubts.then(|| doubtful_faces(&log, sure, DOUBTS)))
+            }
+            Err(()) => (None, None),
+        };
+        // Only a server that is going down does not wait.
+        let _ = done.send((log, figures, doubts));
+    });
+    let computed = computed.await;
     let mut kept = app.watch.kept.lock().unwrap_or_else(PoisonError::into_inner);
     if let Ok((log, figures, doubts)) = computed {
         kept.log = log;

@@ -45,7 +45,8 @@ pub async fn run(context: &Context, args: &Serve) -> anyhow::Result<()> {
     if !address.ip().is_loopback() && args.url.is_none() {
         tracing::warn!("passwords travel unencrypted: put a proxy with TLS before the server and name it by --url");
     }
-    serve(App::new(project.clone(), options), listener, context.stop.clone()).await.context("the server failed")?;
+    let app = App::new(project.clone(), options).context("cannot start the server")?;
+    serve(app, listener, context.stop.clone()).await.context("the server failed")?;
     project.catalog.close().await;
     Ok(())
 }

@@ -33,7 +33,7 @@ impl Catalog {
         if chosen.faces.is_empty() {
             return Ok(GivenFaces { faces: held, passed_place });
         }
-        let rows = || batch(chosen.faces.iter().enumerate().map(|(order, (face, look))| (face, look, order)));
+        let rows = batch(chosen.faces.iter().enumerate().map(|(order, (face, look))| (face, look, order)));
         work.execute(
             "insert into assignment (face_id, annotator_id, pool_id, look_id, lease_end_ms, given_ms)
              select cast(value ->> 0 as bigint), $2, $3, cast(value ->> 1 as bigint), $4,
@@ -42,7 +42,7 @@ impl Catalog {
              on conflict (face_id, annotator_id) do update set pool_id = excluded.pool_id,
                  look_id = excluded.look_id, lease_end_ms = excluded.lease_end_ms, given_ms = excluded.given_ms",
             vec![
-                rows(),
+                rows,
                 request.annotator_id.0.into(),
                 request.pool_id.0.into(),
                 request.lease_end_ms.into(),
@@ -52,9 +52,11 @@ impl Catalog {
         .await
         .map_err(failed())?;
         work.execute(
+            // The pool stands in the batch: were it a parameter, SQLite would go through all its faces.
             "update pool_face set n_open = n_open - 1 from json_each($1) as new
-             where pool_id = $2 and face_id = cast(new.value ->> 0 as bigint) and n_open > 0",
-            vec![rows(), request.pool_id.0.into()],
+             where pool_id = cast(new.value ->> 0 as bigint) and face_id = cast(new.value ->> 1 as bigint)
+                 and n_open > 0",
+            vec![batch(chosen.faces.iter().map(|(face, _)| (request.pool_id, face)))],
         )
         .await
         .map_err(failed())?;

@@ -272,7 +272,7 @@ impl Catalog {
             let SureSuggestion { face_id, suggestion, confidence, uncertainty } = sure;
             let expression = suggestion.expression.map(Expression::index);
             let (valence, arousal) = (suggestion.valence, suggestion.arousal);
-            (face_id, expression, valence, arousal, &suggestion.by, uncertainty, confidence)
+            (face_id, expression, valence, arousal, &suggestion.by, uncertainty, confidence, pool)
         }));
         let mut work = self.database.write().await.map_err(failed())?;
         work.execute(
@@ -282,8 +282,8 @@ impl Catalog {
                  uncertainty = cast(new.value ->> 5 as double precision),
                  confidence = cast(new.value ->> 6 as double precision)
              from json_each($1) as new
-             where pool_id = $2 and face_id = cast(new.value ->> 0 as bigint)",
-            vec![rows, pool.0.into()],
+             where face_id = cast(new.value ->> 0 as bigint) and pool_id = cast(new.value ->> 7 as bigint)",
+            vec![rows],
         )
         .await
         .map_err(failed())?;
