@@ -62,7 +62,7 @@ fn chance_log(seed: u64) -> Vec<LoggedAnnotation> {
     let mut row = |number: u32| {
         let (face, who) = (dice.random_range(0..N_FACES), dice.random_range(0..kinds.len()));
         let pool = dice.random_bool(0.4).then(|| ["p", "zweiter Pool"][dice.random_range(0..2)].to_owned());
-        let plain = ["ferplus:a b/é.png", "adjudication", "pool:p"][dice.random_range(0..3)].to_owned();
+        let plain = ["ferplus:a b/é.png", "adjudication", "pool:x"][dice.random_range(0..3)].to_owned();
         let origin = pool.as_ref().map_or(plain, |pool| format!("pool:{pool}"));
         let annotator = format!("{}/{who} \"quoted\"", kinds[who].name());
         let next = revisions.entry((face, who, origin.clone())).or_insert(0);
