@@ -3,6 +3,7 @@
 use affectory_catalog::{
     AccountChange, AnnotatorKind, AnswerAct, AnswerEvent, Catalog, EventOutcome, FaceRequest, Gold, ImportItem,
     Invitation, NewFace, NewImage, NewPoolFace, NewSighting, PoolRules, PoolState, Role, Strategy, Suggestion,
+    SureSuggestion,
 };
 use affectory_core::{
     AnnotationId, AnnotatorId, Arousal, BoundingBox, Expression, FaceId, PerceptualHash, PoolId, Valence,
