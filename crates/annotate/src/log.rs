@@ -1,13 +1,15 @@
 //! How is the log of all annotations kept at hand, so that figures of a million rows are seconds old and no more?
 
+use std::time::Duration;
+
 use affectory_catalog::{AnnotatorKind, Catalog, RatingRow};
 use affectory_core::AnnotationId;
 use affectory_evaluate::Rating;
 
 use crate::AnnotateError;
 
-/// Rows read at a time.
-const PAGE: u32 = 50_000;
+/// Rows read at a time: decoding them holds a thread of the server for 10 ms, and they take 5 MB.
+const PAGE: u32 = 5_000;
 
 /// Rows before the last one that are read again: on PostgreSQL a transaction that began earlier may end later.
 const READ_AGAIN: i64 = 10_000;
@@ -26,6 +28,14 @@ impl RatingLog {
     /// # Errors
     /// [`AnnotateError::Catalog`].
     pub async fn refresh(&mut self, catalog: &Catalog) -> Result<bool, AnnotateError> {
+        self.refresh_gently(catalog, Duration::ZERO).await
+    }
+
+    /// As [`RatingLog::refresh`], with a rest after every few thousand rows, for those who share the machine.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Catalog`].
+    pub async fn refresh_gently(&mut self, catalog: &Catalog, rest: Duration) -> Result<bool, AnnotateError> {
         let mut after = AnnotationId(self.last().0.saturating_sub(READ_AGAIN).max(0));
         let mut fresh = Vec::new();
         loop {
@@ -33,6 +43,7 @@ impl RatingLog {
             let Some(last) = page.last() else { break };
             after = last.id;
             fresh.extend(page.into_iter().filter(|row| self.place_of(row.id).is_err()));
+            tokio::time::sleep(rest).await;
         }
         let is_new = !fresh.is_empty();
         self.add(fresh);
@@ -50,7 +61,12 @@ impl RatingLog {
 
     fn add(&mut self, fresh: Vec<RatingRow>) {
         let is_in_order = self.rows.last().zip(fresh.first()).is_none_or(|(last, first)| last.id < first.id);
-        self.rows.extend(fresh);
+        // At first there is a million of them, and no second copy.
+        if self.rows.is_empty() {
+            self.rows = fresh;
+        } else {
+            self.rows.extend(fresh);
+        }
         if !is_in_order {
             self.rows.sort_unstable_by_key(|row| row.id);
         }

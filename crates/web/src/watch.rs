@@ -15,8 +15,12 @@ use crate::app::App;
 /// Figures are not computed more often than this.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Nor do they take more than this share of a core: after work of one second comes a rest of so many.
-const REST: u32 = 4;
+/// After work of one second comes a rest of so many. The work is done in what time others leave.
+const REST: u32 = 1;
+
+/// Rest after every few thousand rows that are read, some 30 ms of work: at a start the log has a million, and a hundred
+/// annotators come back at the same time.
+const BREATH: Duration = Duration::from_millis(30);
 
 /// Doubtful faces kept.
 const DOUBTS: usize = 1_000;
@@ -140,7 +144,7 @@ type ReadBeside = (Vec<Gold>, Vec<(FaceId, Expression, f32)>);
 async fn read(app: &App, log: &mut RatingLog) -> Result<ReadBeside, ()> {
     let catalog = &app.project.catalog;
     let outcome = async {
-        log.refresh(catalog).await?;
+        log.refresh_gently(catalog, BREATH).await?;
         let gold = catalog.list_gold().await?.into_iter().map(|(_, gold)| gold).collect();
         let sure = match app.watch.wants_doubts.load(Ordering::Acquire) {
             true => catalog.list_sure_categories(SURE).await?,
