@@ -89,3 +89,34 @@ fn what_annotators_said_is_agreed_on_exported_and_imported_elsewhere() {
     std::fs::write(log, "\u{1b}[31m").unwrap();
     assert!(refused(&b, &["annotations", "import", log]).contains("no log of annotations"));
 }
+
+#[test]
+fn a_lead_makes_accounts_and_pools_at_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("p");
+    std::fs::create_dir_all(folder.path().join("faces/happy")).unwrap();
+    for number in 0..6 {
+        let face = affectory_synthetic::draw(affectory_core::Expression::Happy, number, 64);
+        let png = affectory_imaging::encode_png(&face.image).unwrap();
+        std::fs::write(folder.path().join(format!("faces/happy/{number}.png")), png).unwrap();
+    }
+    done(&project, &["init", project.to_str().unwrap()]);
+    assert!(refused(&project, &["serve"]).contains("accounts add"), "nobody could sign in");
+    assert!(refused(&project, &["accounts", "add", "a@lab.org"]).contains("--password-stdin"));
+    assert!(refused(&project, &["pools", "add", "p"]).contains("import"));
+    done(&project, &["import", "folder", folder.path().join("faces").to_str().unwrap()]);
+    assert!(refused(&project, &["pools", "add", "p"]).contains("labelled"), "a source has labelled them all");
+    let made = json(&project, &["pools", "add", "p", "--labelled", "--order", "uncertainty", "--overlap", "100"]);
+    assert_eq!((&made["n_faces"], &made["n_overlap"]), (&Value::from(6), &Value::from(6)));
+    assert!(refused(&project, &["pools", "add", "p", "--labelled"]).contains("exists"));
+    assert!(refused(&project, &["pools", "suggest", "q"]).contains("there are: p"));
+    assert_eq!(json(&project, &["pools", "suggest", "p"])["faces"], 6);
+    assert_eq!(json(&project, &["pools", "suggest", "p"])["faces"], 0, "it goes on where it was");
+    let gold = folder.path().join("gold.csv");
+    std::fs::write(&gold, "face,expression,valence,arousal\n1,happy,0.5,0.1\n2,hapy,,\n").unwrap();
+    assert!(refused(&project, &["pools", "gold", "p", gold.to_str().unwrap()]).contains("line 3"));
+    std::fs::write(&gold, "face,expression,valence,arousal\n1,happy,0.5,0.1\n").unwrap();
+    assert_eq!(json(&project, &["pools", "gold", "p", gold.to_str().unwrap()])["gold"], 1);
+    let pools = json(&project, &["pools", "list"]);
+    assert_eq!((&pools[0]["n_faces"], &pools[0]["n_wanted"]), (&Value::from(5), &Value::from(10)));
+}

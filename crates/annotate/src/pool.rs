@@ -57,7 +57,7 @@ pub async fn make_pool(
     }
     progress.end();
     if faces.is_empty() {
-        let hint = "import images or collect some, run `affectory faces run`, or ask for smaller or labelled faces too";
+        let hint = "import images or collect some, run `affectory faces run`, or ask for smaller or labelled faces too (--labelled)";
         return Err(AnnotateError::NoFaces(hint.into()));
     }
     let (planned, n_alike) = tokio::task::block_in_place(|| {

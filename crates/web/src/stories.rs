@@ -1,6 +1,7 @@
 //! Where do stories about the server take place? In a project with two drawn faces, a pool, and one account a role.
 
 mod access;
+mod annotating;
 mod hostile;
 
 use std::sync::Arc;
@@ -79,8 +80,11 @@ impl Lab {
             patience: Patience { headers: Duration::from_millis(300), request: Duration::from_millis(600) },
             public_url: None,
         };
-        let lab =
-            Lab { pool: pool_of(&project, "pool").await, app: App::new(project, options).unwrap(), _folder: folder };
+        let lab = Lab {
+            pool: pool_of(&project, "pool", false).await,
+            app: App::new(project, options).unwrap(),
+            _folder: folder,
+        };
         for role in Role::ALL {
             lab.account(role.name(), role.name(), role).await;
         }
@@ -135,14 +139,14 @@ impl Lab {
     }
 }
 
-async fn pool_of(project: &Project, name: &str) -> PoolId {
+async fn pool_of(project: &Project, name: &str, is_assisted: bool) -> PoolId {
     let rules = PoolRules {
         n_annotators: 1,
         overlap_percent: 0,
         gold_percent: 0,
         strategy: Strategy::Random,
         is_balanced: false,
-        is_assisted: false,
+        is_assisted,
         needs_quiz: false,
         seed: 1,
     };

@@ -246,12 +246,17 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Database`].
-    pub async fn close_session(&self, token: &Sha256Hex) -> Result<(), CatalogError> {
+    pub async fn close_session(&self, token: &Sha256Hex, actor: &str, now_ms: i64) -> Result<(), CatalogError> {
         let failed = || CatalogError::database("sign somebody out");
         let mut work = self.database.write().await.map_err(failed())?;
-        work.execute("delete from session where token_sha256 = $1", vec![token.as_str().into()])
+        let ended = work
+            .execute("delete from session where token_sha256 = $1", vec![token.as_str().into()])
             .await
             .map_err(failed())?;
+        if ended > 0 {
+            let entry = Entry { actor, action: "sign-out", subject: actor, detail: "", time_ms: now_ms };
+            append(&mut work, &entry).await?;
+        }
         work.commit().await.map_err(failed())
     }
 }

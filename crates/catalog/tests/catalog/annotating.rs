@@ -187,6 +187,26 @@ async fn an_answer_is_recorded_once_and_a_correction_supersedes_it() {
     }
 }
 
+#[tokio::test]
+async fn what_a_model_is_least_certain_of_is_given_first() {
+    for engine in engines("uncertain").await {
+        let catalog = &engine.catalog;
+        import_faces(catalog, 3).await;
+        let pool = pool_of(catalog, [(1, 1), (2, 2), (3, 3)].into_iter()).await;
+        let sure = |face, uncertainty| SureSuggestion {
+            face_id: FaceId(face),
+            suggestion: Suggestion { expression: None, valence: None, arousal: None, by: "m".into() },
+            confidence: 0.5,
+            uncertainty,
+        };
+        catalog.record_suggestions(pool, &[sure(1, 0.1), sure(2, 0.9)]).await.unwrap();
+        assert_eq!(catalog.list_unsuggested(pool, "m", FaceId(0), 9).await.unwrap(), [FaceId(3)], "where it goes on");
+        assert_eq!(catalog.order_by_uncertainty(pool, "t", 5).await.unwrap(), 3);
+        let a = annotator(catalog, "a").await;
+        assert_eq!(given(catalog, pool, a, 9, 10).await, [2, 1, 3]);
+    }
+}
+
 /// Gold faces come at the pool's rate, to everybody, and count for nothing in its progress.
 #[tokio::test]
 async fn gold_faces_are_mixed_in() {

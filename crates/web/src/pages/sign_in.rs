@@ -85,7 +85,8 @@ pub(crate) async fn sign_in(
 
 /// Ends the session.
 pub(crate) async fn sign_out(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Response, WebError> {
-    app.project.catalog.close_session(&token_hash(&visitor.token)).await?;
+    let (token, actor) = (token_hash(&visitor.token), visitor.account.actor());
+    app.project.catalog.close_session(&token, &actor, app.now_ms()).await?;
     Ok(([(SET_COOKIE, cookie(&app, None))], Redirect::to("/login")).into_response())
 }
 

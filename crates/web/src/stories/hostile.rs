@@ -24,7 +24,7 @@ fn holds_markup(page: &str) -> bool {
 async fn scripts_in_names_notes_and_imported_data_are_shown_as_text() {
     let lab = Lab::new().await;
     lab.account("mallory", SCRIPT, Role::Lead).await;
-    let pool = pool_of(&lab.app.project, SCRIPT).await;
+    let pool = pool_of(&lab.app.project, SCRIPT, false).await;
     // The annotator's name comes from an import's files.
     let item = ImportItem {
         image: NewImage {
