@@ -171,7 +171,7 @@ async fn insert_annotations(work: &mut Work, items: &[ImportItem], now_ms: i64) 
     if annotated().next().is_none() {
         return Ok(0);
     }
-    let annotators = insert_annotators(work, annotated().flat_map(|(_, face)| &face.annotations)).await?;
+    let annotators = find_annotators(work, annotated().flat_map(|(_, face)| &face.annotations)).await?;
     let faces = work
         .fetch(
             // Sub-queries and no join: PostgreSQL joined faces to the batch by their boxes first, and where a whole
@@ -215,30 +215,41 @@ async fn insert_annotations(work: &mut Work, items: &[ImportItem], now_ms: i64) 
     .await
 }
 
-/// Creates the annotators that are met for the first time, in the order they are met; the ids of all by name.
-async fn insert_annotators<'a>(
+/// The ids of annotators by name; those met for the first time are created.
+async fn find_annotators<'a>(
     work: &mut Work,
     annotations: impl Iterator<Item = &'a crate::NewAnnotation>,
 ) -> Result<HashMap<String, i64>, sqlx::Error> {
+    let names = insert_annotators(work, annotations.map(|row| (row.annotator.as_str(), row.kind))).await?;
+    let rows = work
+        .fetch(
+            "select name, id from annotator where name in (select value ->> 0 from json_each($1))",
+            vec![batch(names.iter().map(|name| [name]))],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.text(0).map_err(as_decode)?, row.int(1).map_err(as_decode)?))).collect()
+}
+
+/// Creates the annotators that are met for the first time, in the order they are met; the names of all.
+pub(super) async fn insert_annotators<'a>(
+    work: &mut Work,
+    annotators: impl Iterator<Item = (&'a str, AnnotatorKind)>,
+) -> Result<Vec<&'a str>, sqlx::Error> {
     let mut kinds: BTreeMap<&str, (usize, AnnotatorKind)> = BTreeMap::new();
-    for (place, annotation) in annotations.enumerate() {
-        kinds.entry(&annotation.annotator).or_insert((place, annotation.kind));
+    for (place, (name, kind)) in annotators.enumerate() {
+        kinds.entry(name).or_insert((place, kind));
     }
     let mut met: Vec<_> = kinds.iter().map(|(name, (place, kind))| (place, *name, kind.name())).collect();
     met.sort_unstable();
-    let names = || batch(met.iter().map(|(_, name, kind)| (name, kind)));
     work.execute(
         "insert into annotator (name, kind) select value ->> 0, value ->> 1 from json_each($1) as new
          where not exists (select 1 from annotator where annotator.name = new.value ->> 0)
          order by key
          on conflict (name) do nothing",
-        vec![names()],
+        vec![batch(met.iter().map(|(_, name, kind)| (name, kind)))],
     )
     .await?;
-    let rows = work
-        .fetch("select name, id from annotator where name in (select value ->> 0 from json_each($1))", vec![names()])
-        .await?;
-    rows.iter().map(|row| Ok((row.text(0).map_err(as_decode)?, row.int(1).map_err(as_decode)?))).collect()
+    Ok(met.into_iter().map(|(_, name, _)| name).collect())
 }
 
 /// An id that does not decode is the database's failure like any other in the transaction.

@@ -1,10 +1,11 @@
 //! How do rows of another project's log enter this one, each once, and without a change to what is there?
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use affectory_core::{Arousal, Expression, Sha256Hex, Valence};
 
 use super::audit::{COMMAND_LINE, Entry, append};
+use super::import::insert_annotators;
 use crate::database::{Row, Turn, Work, batch};
 use crate::exchange::{LogOutcome, LoggedAnnotation};
 use crate::{AnnotatorKind, Catalog, CatalogError, PoolRules};
@@ -298,27 +299,12 @@ async fn find_annotators<'a>(
     rows: impl Iterator<Item = &'a LoggedAnnotation>,
 ) -> Result<HashMap<String, Known>, CatalogError> {
     let failed = || CatalogError::database("look for annotators");
-    let mut met: BTreeMap<&str, (usize, AnnotatorKind)> = BTreeMap::new();
-    for (place, row) in rows.enumerate() {
-        met.entry(&row.annotator).or_insert((place, row.kind));
-    }
-    let mut new: Vec<_> = met.iter().map(|(name, (place, kind))| (place, *name, kind.name())).collect();
-    new.sort_unstable();
-    let names = || batch(new.iter().map(|(_, name, kind)| (name, kind)));
-    work.execute(
-        "insert into annotator (name, kind) select value ->> 0, value ->> 1 from json_each($1) as new
-         where not exists (select 1 from annotator where annotator.name = new.value ->> 0)
-         order by key
-         on conflict (name) do nothing",
-        vec![names()],
-    )
-    .await
-    .map_err(failed())?;
+    let names = insert_annotators(work, rows.map(|row| (row.annotator.as_str(), row.kind))).await.map_err(failed())?;
     let found = work
         .fetch(
             "select name, id, kind, exists (select 1 from account where account.annotator_id = annotator.id)
              from annotator where name in (select value ->> 0 from json_each($1))",
-            vec![names()],
+            vec![batch(names.iter().map(|name| [name]))],
         )
         .await
         .map_err(failed())?;
