@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use affectory_catalog::{Project, ProjectConfig};
-use affectory_core::{LabelSet, Silent, Split, Stop};
+use affectory_catalog::{NewAccount, Project, ProjectConfig, Role};
+use affectory_core::{Arousal, Expression, FaceId, LabelSet, Silent, Split, Stop, Valence};
 use affectory_imaging::{Limits, encode_png};
 use affectory_release::build::{BuildOptions, DEFAULT_DISTANCE, Fractions, Splits, build};
 use affectory_release::export::{ExportFormat, export};
@@ -127,4 +127,27 @@ async fn a_release_keeps_copies_together_and_verify_notices_a_changed_byte() {
     std::fs::write(&manifest, bytes).unwrap();
     assert!(verify(&project, "one").await.unwrap().iter().any(affectory_release::Finding::is_fault));
     assert!(matches!(load_release(&project, "one").await, Err(ReleaseError::Damaged { .. })));
+}
+
+#[tokio::test]
+async fn a_release_takes_what_a_reviewer_decided_and_an_earlier_one_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = project_at(&folder.path().join("p")).await;
+    bring(&project, ImportFormat::Csv, &draw_database(folder.path())).await;
+    let splits = Splits::Fractions(Fractions::new(0.6, 0.2, 0.2).unwrap());
+    build(&project, &options("before", splits), 1).await.unwrap();
+    let before = load_release(&project, "before").await.unwrap();
+    let item = before.items.iter().find(|item| item.expression == Expression::Happy).unwrap();
+    let faces = project.catalog.list_labelled_faces(FaceId(0), 999).await.unwrap();
+    let face = faces.iter().find(|face| face.image.image.sha256 == item.image_sha256).unwrap().face.id;
+
+    let new = NewAccount { email: "r@x", name: "r", role: Role::Reviewer, language: "en", password_hash: "x" };
+    let reviewer = project.catalog.insert_account(&new, "test", 2).await.unwrap();
+    let point = Some((Valence::new(-0.5).unwrap(), Arousal::new(0.25).unwrap()));
+    project.catalog.adjudicate(face, Expression::Contempt, point, &reviewer, 3).await.unwrap();
+    build(&project, &options("after", splits), 4).await.unwrap();
+    let after = load_release(&project, "after").await.unwrap();
+    let decided = after.items.iter().find(|other| other.item == item.item).unwrap();
+    assert_eq!((decided.expression, decided.valence.map(Valence::value)), (Expression::Contempt, Some(-0.5)));
+    assert_eq!(load_release(&project, "before").await.unwrap().items, before.items);
 }
