@@ -281,14 +281,14 @@ test("signed out: everything is kept and the way to sign in is shown", async (t)
 
 test("after signing in again the page goes on, but never under another name", async (t) => {
   const { context, pool, page: first } = await open(t);
+  await first.waitForLoadState("networkidle");
   await first.close();
+  const response = await context.request.get(`${project.url}/annotate/${pool}`);
+  const [headers, fresh] = [response.headers(), await response.text()];
   // The page as it was before: with a token of the last session, and perhaps of another account.
   const visitStale = async (change) => {
-    await context.route(`**/annotate/${pool}`, async (route) => {
-      const response = await route.fetch();
-      const body = (await response.text()).replace(/(name="csrf" content=")[^"]*/, "$1stale");
-      await route.fulfill({ response, body: change(body) });
-    }, { times: 1 });
+    const body = change(fresh.replace(/(name="csrf" content=")[^"]*/, "$1stale"));
+    await context.route(`**/annotate/${pool}`, (route) => route.fulfill({ headers, body }), { times: 1 });
     const page = await context.newPage();
     await page.goto(`${project.url}/annotate/${pool}`);
     return page;
