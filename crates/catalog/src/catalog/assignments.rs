@@ -175,10 +175,9 @@ async fn choose(work: &mut Work, request: &FaceRequest, n_wanted: usize) -> Resu
                 None => gold.insert(list_gold_for(work, request, n_wanted).await?),
             };
             if let Some((face, look)) = waiting.pop().filter(|(_, look)| looks.insert(*look)) {
+                // The face at this place goes with it, one too many if need be: a place that was not passed would ask for
+                // gold again, and whoever asks for one face at a time would get nothing else.
                 chosen.faces.push((face, look));
-                if chosen.faces.len() >= n_wanted {
-                    break;
-                }
             }
         }
         if looks.insert(look) {

@@ -226,6 +226,16 @@ async fn gold_faces_are_mixed_in() {
                 faces.iter().map(|face| event(&format!("{name}{face}"), pool, a, *face, happy())).collect();
             catalog.record_events(&answers).await.unwrap();
         }
+        // Whoever asks for one face at a time gets gold at the same rate.
+        let c = annotator(catalog, "c").await;
+        let mut n_gold = 0;
+        for step in 0..50 {
+            for face in given(catalog, pool, c, 1, 10).await {
+                n_gold += usize::from(face > 250);
+                catalog.record_events(&[event(&format!("c{step}-{face}"), pool, c, face, happy())]).await.unwrap();
+            }
+        }
+        assert!(n_gold <= 25, "{n_gold} gold faces in fifty requests at one in six");
         let (n_done, _) = done(catalog, pool).await;
         let rows = catalog.list_ratings(AnnotationId(0), 999).await.unwrap();
         assert_eq!(n_done, rows.iter().filter(|row| row.face_id.0 <= 250).count() as u64);
