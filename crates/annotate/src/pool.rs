@@ -1,6 +1,6 @@
 //! How does a pool come to be, out of all faces of a project?
 
-use affectory_catalog::{Account, Catalog, PoolRules, PoolState};
+use affectory_catalog::{Account, COMMAND_LINE, Catalog, PoolRules, PoolState};
 use affectory_core::{FaceId, PoolId, Progress, Stop};
 
 use crate::AnnotateError;
@@ -77,7 +77,7 @@ pub async fn make_pool(
         progress.advance(batch.len() as u64);
     }
     progress.end();
-    let actor = created_by.map_or_else(|| "command line".to_owned(), Account::actor);
+    let actor = created_by.map_or_else(|| COMMAND_LINE.to_owned(), Account::actor);
     catalog.set_pool_state(pool, PoolState::Open, &actor, now_ms).await?;
     let n_overlap = planned.iter().filter(|face| face.n_wanted > 1).count();
     Ok(PoolReport { pool, n_faces: planned.len(), n_overlap, n_alike })

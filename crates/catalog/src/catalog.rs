@@ -25,6 +25,8 @@ mod write_log;
 
 pub use read_log::LogReader;
 
+pub use audit::COMMAND_LINE;
+
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::path::Path;

@@ -23,7 +23,7 @@ pub use annotating::{
     LessonPicture, LessonRow, NewLesson, NewPoolFace, OwnAnswer, PoolCandidate, PoolRow, PoolRules, PoolState,
     RatingRow, Strategy, Suggestion, SureSuggestion,
 };
-pub use catalog::{Catalog, LogReader};
+pub use catalog::{COMMAND_LINE, Catalog, LogReader};
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
     NewHit, NewQuery, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow, RecordedFetches, SearchCount,

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 
-use affectory_catalog::{Account, AccountChange, NewAccount, Project, Role};
+use affectory_catalog::{Account, AccountChange, COMMAND_LINE, NewAccount, Project, Role};
 use affectory_web::{hash_password, password_problem};
 use anyhow::{Context as _, bail};
 use serde_json::json;
@@ -11,9 +11,6 @@ use super::Context;
 use crate::cli::{AccountAdd, AccountPassword, AccountRole, AccountsCommand};
 use crate::environment::{now_ms, random};
 use crate::failure::printable;
-
-/// Who acts, in the audit log.
-const COMMAND_LINE: &str = "command line";
 
 /// Longest password read, bytes.
 const PASSWORD_BYTES: u64 = 4096;

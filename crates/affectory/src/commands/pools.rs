@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use affectory_annotate::{FaceFilter, PoolRequest, make_pool};
-use affectory_catalog::{FacePicture, Gold, PoolRow, PoolRules, Project, Strategy, Suggestion, SureSuggestion};
+use affectory_catalog::{
+    COMMAND_LINE, FacePicture, Gold, PoolRow, PoolRules, Project, Strategy, Suggestion, SureSuggestion,
+};
 use affectory_core::{Arousal, Expression, FaceId, Progress as _, Valence};
 use affectory_imaging::{Limits, decode};
 use affectory_learn::{Prediction, Predictor};
@@ -14,9 +16,6 @@ use super::{Context, shown};
 use crate::cli::{PoolAdd, PoolGold, PoolOrder, PoolSuggest, PoolsCommand};
 use crate::environment::now_ms;
 use crate::failure::printable;
-
-/// Who acts, in the audit log.
-const COMMAND_LINE: &str = "command line";
 
 /// Faces between two transactions.
 const BATCH: u32 = 500;

@@ -17,7 +17,7 @@ pub(super) struct Entry<'a> {
 }
 
 /// Who acts where no account does: the person at the command line.
-pub(super) const COMMAND_LINE: &str = "command line";
+pub const COMMAND_LINE: &str = "command line";
 
 /// What the first entry has for its predecessor's hash.
 const BEGINNING: &str = "";
