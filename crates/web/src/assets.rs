@@ -20,6 +20,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     script!("clock.js"),
     script!("faces.js"),
     script!("keys.js"),
+    script!("live.js"),
     script!("plot.js"),
     script!("queue.js"),
     script!("server.js"),

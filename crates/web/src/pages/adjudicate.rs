@@ -18,14 +18,12 @@ use crate::failure::WebError;
 /// Faces on a page: decided ones go, and the next come up.
 const SHOWN: usize = 60;
 
-type Refreshed = ([(&'static str, &'static str); 1], Markup);
-
 /// The most doubtful faces.
-pub(crate) async fn list(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Refreshed, WebError> {
+pub(crate) async fn list(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Markup, WebError> {
     let doubts = app.doubts();
     let content = html! {
         @match &doubts {
-            None => { p.notice role="status" { "Doubtful faces are being looked for; this page loads itself again." } }
+            None => { p.notice role="status" { "Doubtful faces are being looked for; this page follows by itself." } }
             Some(doubts) if doubts.is_empty() => { p.notice { "No face needs a second look." } }
             Some(doubts) => {
                 p { "Faces on which annotators or a sure model disagree, or that lie outside their category's suggested region. Those with more reasons come first." }
@@ -42,8 +40,8 @@ pub(crate) async fn list(State(app): State<Arc<App>>, visitor: Visitor) -> Resul
             }
         }
     };
-    let page = layout::page("Adjudicate", app.messages.of("en"), Some(&visitor), &content);
-    Ok(([("refresh", if doubts.is_some() { "60" } else { "1" })], page))
+    let every_s = if doubts.is_some() { 60 } else { 1 };
+    Ok(layout::live_page("Adjudicate", app.messages.of("en"), &visitor, &content, every_s))
 }
 
 fn reason(doubt: &Doubt) -> String {

@@ -13,11 +13,8 @@ use crate::failure::WebError;
 /// Minutes over which the rate is taken.
 const MINUTES: i64 = 10;
 
-/// Outcomes of addresses, images, and how fast it goes. The page loads itself again every five seconds.
-pub(crate) async fn show(
-    State(app): State<Arc<App>>,
-    visitor: Visitor,
-) -> Result<([(&'static str, &'static str); 1], Markup), WebError> {
+/// Outcomes of addresses, images, and how fast it goes. The page follows by itself, every five seconds.
+pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Markup, WebError> {
     let catalog = &app.project.catalog;
     let outcomes = catalog.count_outcomes().await?;
     let pace = catalog.list_pace(app.now_ms() - 60_000 * MINUTES).await?;
@@ -46,6 +43,5 @@ pub(crate) async fn show(
             }
         }
     };
-    let page = layout::page("Collection", app.messages.of("en"), Some(&visitor), &content);
-    Ok(([("refresh", "5")], page))
+    Ok(layout::live_page("Collection", app.messages.of("en"), &visitor, &content, 5))
 }

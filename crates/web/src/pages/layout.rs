@@ -9,6 +9,21 @@ use crate::messages::Language;
 
 /// A page with its head and, for whoever is signed in, its navigation.
 pub(super) fn page(title: &str, language: &Language, visitor: Option<&Visitor>, content: &Markup) -> Markup {
+    around(title, language, visitor, content, None)
+}
+
+/// A page of figures whose main part is fetched again every so many seconds (`assets/live.js`).
+pub(super) fn live_page(title: &str, language: &Language, visitor: &Visitor, content: &Markup, every_s: u32) -> Markup {
+    around(title, language, Some(visitor), content, Some(every_s))
+}
+
+fn around(
+    title: &str,
+    language: &Language,
+    visitor: Option<&Visitor>,
+    content: &Markup,
+    refresh_s: Option<u32>,
+) -> Markup {
     html! {
         (DOCTYPE)
         html lang=(language.code) dir=(language.direction) {
@@ -19,10 +34,11 @@ pub(super) fn page(title: &str, language: &Language, visitor: Option<&Visitor>, 
                 title { (title) " · Affectory" }
                 link rel="icon" href="/assets/icon.svg";
                 link rel="stylesheet" href="/assets/app.css";
+                @if refresh_s.is_some() { script type="module" src="/assets/live.js" {} }
             }
             body {
                 @if let Some(visitor) = visitor { (navigation(visitor, language)) }
-                main { h1 { (title) } (content) }
+                main data-refresh-s=[refresh_s] { h1 { (title) } (content) }
             }
         }
     }

@@ -19,16 +19,14 @@ use crate::failure::WebError;
 const DAYS: usize = 30;
 
 type Names = BTreeMap<AnnotatorId, (String, AnnotatorKind)>;
-type Refreshed = ([(&'static str, &'static str); 1], Markup);
-
 /// Progress and agreement. Loads itself again, so that it can stay open on a screen.
-pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Refreshed, WebError> {
+pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Markup, WebError> {
     let watched = app.figures();
     let (names, pools) = (app.project.catalog.list_annotators().await?, app.project.catalog.list_pools().await?);
     let content = html! {
         (progress(&pools))
         @match &watched {
-            None => { p.notice role="status" { "The annotations are being counted; this page loads itself again." } }
+            None => { p.notice role="status" { "The annotations are being counted; this page follows by itself." } }
             Some(watched) => {
                 p.muted data-testid="counted" {
                     (count(watched.figures.n_annotations as u64)) " annotations counted at " (time(watched.computed_ms))
@@ -39,8 +37,8 @@ pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Resul
             }
         }
     };
-    let page = layout::page("Quality", app.messages.of("en"), Some(&visitor), &content);
-    Ok(([("refresh", if watched.is_some() { "10" } else { "1" })], page))
+    let every_s = if watched.is_some() { 10 } else { 1 };
+    Ok(layout::live_page("Quality", app.messages.of("en"), &visitor, &content, every_s))
 }
 
 fn progress(pools: &[PoolRow]) -> Markup {
