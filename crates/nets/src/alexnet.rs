@@ -9,6 +9,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use crate::Outputs;
+use crate::fused::convolve_relu;
 
 /// The shape of an [`AlexNet`].
 #[derive(Debug, Clone, PartialEq)]
@@ -36,13 +37,17 @@ pub struct AlexNet {
     valence_arousal: Linear,
 }
 
+/// Zeros around the map, for each convolution.
+const PADDING: [usize; 5] = [2, 2, 1, 1, 1];
+
 /// Convolutions after which the map is pooled.
 const POOLED: [usize; 3] = [0, 1, 4];
 
 impl AlexNetConfig {
     /// Fresh weights from the device's random generator.
     pub fn init(&self, device: &Device) -> AlexNet {
-        let conv = |from: usize, to: usize, kernel: usize, stride: usize, padding: usize| {
+        let conv = |layer_idx: usize, from: usize, to: usize, kernel: usize, stride: usize| {
+            let padding = PADDING[layer_idx];
             Conv2dConfig::new([from, to], [kernel, kernel])
                 .with_stride([stride, stride])
                 .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
@@ -51,11 +56,11 @@ impl AlexNetConfig {
         let width = self.hidden_width;
         AlexNet {
             convolutions: vec![
-                conv(self.input_channels, 64, 11, 4, 2),
-                conv(64, 192, 5, 1, 2),
-                conv(192, 384, 3, 1, 1),
-                conv(384, 256, 3, 1, 1),
-                conv(256, 256, 3, 1, 1),
+                conv(0, self.input_channels, 64, 11, 4),
+                conv(1, 64, 192, 5, 1),
+                conv(2, 192, 384, 3, 1),
+                conv(3, 384, 256, 3, 1),
+                conv(4, 256, 256, 3, 1),
             ],
             pool: MaxPool2dConfig::new([3, 3])
                 .with_strides([2, 2])
@@ -76,7 +81,7 @@ impl AlexNet {
     pub fn forward(&self, faces: Tensor<4>) -> Outputs {
         let mut map = faces;
         for (layer_idx, convolution) in self.convolutions.iter().enumerate() {
-            map = relu(convolution.forward(map));
+            map = convolve_relu(convolution, map, PADDING[layer_idx]);
             if POOLED.contains(&layer_idx) {
                 map = self.pool.forward(map);
             }

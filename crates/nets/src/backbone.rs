@@ -7,10 +7,10 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use crate::Outputs;
+use crate::fused::{convolve, normalise};
 
 /// The shape of a [`Backbone`].
 #[derive(Debug, Clone, PartialEq)]
@@ -75,13 +75,13 @@ impl Block {
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let inner = relu(self.norm1.forward(self.conv1.forward(input.clone())));
-        let inner = self.norm2.forward(self.conv2.forward(inner));
+        let inner = normalise(&self.norm1, convolve(&self.conv1, input.clone()), None, true);
+        let inner = convolve(&self.conv2, inner);
         let around = match (&self.shortcut, &self.shortcut_norm) {
-            (Some(shortcut), Some(norm)) => norm.forward(shortcut.forward(input)),
+            (Some(shortcut), Some(norm)) => normalise(norm, convolve(shortcut, input), None, false),
             _ => input,
         };
-        relu(inner + around)
+        normalise(&self.norm2, inner, Some(around), true)
     }
 }
 
@@ -112,7 +112,7 @@ impl BackboneConfig {
 impl Backbone {
     /// `[batch, 1, side, side]` of normalised grey to both heads.
     pub fn forward(&self, faces: Tensor<4>) -> Outputs {
-        let mut map = relu(self.stem_norm.forward(self.stem.forward(faces))); // [batch, width, side/2, side/2]
+        let mut map = normalise(&self.stem_norm, convolve(&self.stem, faces), None, true); // [batch, width, side/2, side/2]
         for block in &self.blocks {
             map = block.forward(map);
         }

@@ -6,6 +6,8 @@
 
 mod alexnet;
 mod backbone;
+mod fused;
+mod kernels;
 mod landmarks68;
 mod layers;
 mod mtcnn;
