@@ -626,6 +626,9 @@ pub struct Train {
     /// Passes over the training split, instead of the recipe's
     #[arg(long)]
     pub epochs: Option<u32>,
+    /// A knob of the recipe set otherwise, e.g. `--set input_side=64`; may be repeated
+    #[arg(long = "set", value_name = "KNOB=VALUE")]
+    pub knobs: Vec<String>,
     /// Name of the run [default: RELEASE-RECIPE-sSEED]
     #[arg(long)]
     pub run: Option<String>,

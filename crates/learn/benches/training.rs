@@ -85,7 +85,9 @@ fn main() {
                 "{about:36} affectory {best:7.1} images/s, PyTorch {theirs:7.1} images/s: {:.2}x",
                 best / theirs
             ),
-            None => println!("{about:36} affectory {best:7.1} images/s (SKIPPED PyTorch: AFFECTORY_YARDSTICK_PYTHON is no Python with torch)"),
+            None => println!(
+                "{about:36} affectory {best:7.1} images/s (SKIPPED PyTorch: AFFECTORY_YARDSTICK_PYTHON is no Python with torch)"
+            ),
         }
     }
 }

@@ -28,6 +28,7 @@ pub fn augment(crop: &[u8], side: usize, n_channels: usize, recipe: &Recipe, rng
     let shift_y = spread(rng, recipe.shift_share) * side as f32;
     let brightness = spread(rng, recipe.light_spread) * 128.0;
     let contrast = 1.0 + spread(rng, recipe.light_spread);
+    let gain: [f32; 3] = std::array::from_fn(|_| 1.0 + spread(rng, recipe.colour_spread));
 
     let (sin, cos) = angle.sin_cos();
     let middle = (side as f32 - 1.0) / 2.0;
@@ -48,7 +49,7 @@ pub fn augment(crop: &[u8], side: usize, n_channels: usize, recipe: &Recipe, rng
                 let value = upper + share_y * (lower - upper);
                 // Clipping is what a camera would do; without it the standardisation below undoes the change.
                 out[channel * plane + y * side + x] =
-                    ((value - 128.0) * contrast + 128.0 + brightness).clamp(0.0, 255.0);
+                    ((value * gain[channel % 3] - 128.0) * contrast + 128.0 + brightness).clamp(0.0, 255.0);
             }
         }
     }
@@ -67,6 +68,16 @@ fn erase(out: &mut [f32], side: usize, share: f32, rng: &mut impl Rng) {
     for plane in out.chunks_exact_mut(side * side) {
         for row in plane.chunks_exact_mut(side).skip(y).take(height) {
             row[x..x + width].fill(0.0);
+        }
+    }
+}
+
+/// The share of the first of two mixed faces, drawn from Beta(a, a) for a in (0, 1] (Jöhnk 1964).
+pub fn mixing_share(a: f64, rng: &mut impl Rng) -> f32 {
+    loop {
+        let (x, y) = (rng.random::<f64>().powf(1.0 / a), rng.random::<f64>().powf(1.0 / a));
+        if x + y > 0.0 && x + y <= 1.0 {
+            return (x / (x + y)) as f32;
         }
     }
 }
@@ -100,6 +111,7 @@ mod tests {
             scale_spread: 0.0,
             shift_share: 0.0,
             light_spread: 0.0,
+            colour_spread: 0.0,
             erase_share: 0.0,
             ..Recipe::default()
         };

@@ -9,7 +9,6 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use affectory_core::LabelSet;
 use affectory_nets::Network;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
@@ -76,6 +75,18 @@ pub struct State {
     pub best: Option<Epoch>,
 }
 
+/// A checkpoint as it was read.
+pub struct Checkpoint {
+    /// Where the run stood.
+    pub state: State,
+    /// The weights.
+    pub network: ModuleRecord,
+    /// Momentum and the like.
+    pub optimizer: Bytes,
+    /// The running average of the weights, where the recipe has one.
+    pub average: Option<ModuleRecord>,
+}
+
 /// A run's folder, held by this process alone until it is dropped.
 pub struct RunFolder {
     path: PathBuf,
@@ -120,16 +131,18 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`LearnError::BadModel`] for a damaged checkpoint.
-    pub fn last_checkpoint(&self) -> Result<Option<(State, ModuleRecord, Bytes)>, LearnError> {
+    pub fn last_checkpoint(&self) -> Result<Option<Checkpoint>, LearnError> {
         let Some(path) = self.checkpoints()?.pop() else { return Ok(None) };
         let state_path = path.join("state.json");
         let bytes = fs::read(&state_path).map_err(|e| file("read", &state_path, e))?;
         let state = parse_json(&state_path, &bytes)?;
         let bad = |e: burn::store::RecordError| LearnError::BadModel { path: path.clone(), reason: e.to_string() };
-        let record = ModuleRecord::load(path.join("network.bpk")).map_err(bad)?;
+        let network = ModuleRecord::load(path.join("network.bpk")).map_err(bad)?;
+        let average_path = path.join("average.bpk");
+        let average = average_path.exists().then(|| ModuleRecord::load(&average_path)).transpose().map_err(bad)?;
         let optimizer_path = path.join("optimizer.bpk");
         let optimizer = fs::read(&optimizer_path).map_err(|e| file("read", &optimizer_path, e))?;
-        Ok(Some((state, record, Bytes::from_bytes_vec(optimizer))))
+        Ok(Some(Checkpoint { state, network, optimizer: Bytes::from_bytes_vec(optimizer), average }))
     }
 
     /// Writes a checkpoint whole or not at all, then the history and curves; keeps the last two checkpoints.
@@ -141,6 +154,7 @@ impl RunFolder {
         state: &State,
         network: &Network,
         optimizer: &ModuleOptimizer,
+        average: Option<&Network>,
     ) -> Result<(), LearnError> {
         let name = format!("epoch-{:04}", state.history.len());
         let folder = self.path.join("checkpoints");
@@ -154,6 +168,10 @@ impl RunFolder {
         fs::create_dir_all(&unfinished).map_err(|e| file("create folder", &unfinished, e))?;
         let record = network.clone().into_record().into_bytes().map_err(bad)?;
         write_synced(&unfinished.join("network.bpk"), &record)?;
+        if let Some(average) = average {
+            let record = average.clone().into_record().into_bytes().map_err(bad)?;
+            write_synced(&unfinished.join("average.bpk"), &record)?;
+        }
         write_synced(&unfinished.join("optimizer.bpk"), &optimizer.into_bytes().map_err(bad)?)?;
         write_synced(&unfinished.join("state.json"), &to_json(state))?;
         let finished = folder.join(&name);
@@ -181,12 +199,15 @@ impl RunFolder {
         self.write("model.safetensors", &network.to_safetensors(metadata)?)
     }
 
-    /// Writes the best epoch's answers on the valid split as the contract's CSV, and the truth beside it.
+    /// Writes the best epoch's answers on the valid split as the contract's CSV, and beside it the truth and the votes that
+    /// the truth was formed from.
     ///
     /// # Errors
     /// What the file system refuses.
-    pub fn save_predictions(&self, samples: &[Sample], guesses: &[Guess], labels: &LabelSet) -> Result<(), LearnError> {
-        self.write("valid-predictions.csv", crate::scores::predictions_csv(samples, guesses, labels).as_bytes())?;
+    pub fn save_predictions(&self, samples: &[Sample], guesses: &[Guess], job: &TrainJob) -> Result<(), LearnError> {
+        let predictions = crate::scores::predictions_csv(samples, guesses, &job.labels, job.recipe.heads());
+        self.write("valid-predictions.csv", predictions.as_bytes())?;
+        self.write("valid-votes.csv", crate::scores::votes_csv(samples).as_bytes())?;
         self.write("valid-truth.csv", crate::scores::truth_csv(samples).as_bytes())
     }
 

@@ -65,7 +65,13 @@ pub fn target(sample: &Sample, labels: &LabelSet, recipe: &Recipe) -> Target {
             if total > 0.0 { votes.iter().map(|v| v / total).collect() } else { one_hot() }
         }
     };
-    Target { distribution, valence_arousal: [sample.valence, sample.arousal] }
+    let even = recipe.label_smoothing / labels.n_classes() as f32;
+    let distribution = distribution.into_iter().map(|share| share * (1.0 - recipe.label_smoothing) + even).collect();
+    let heads = recipe.heads();
+    Target {
+        distribution: if heads.expression { distribution } else { Vec::new() },
+        valence_arousal: [sample.valence.filter(|_| heads.valence), sample.arousal.filter(|_| heads.arousal)],
+    }
 }
 
 /// The faces of one split, cropped and kept in memory as far as a budget allows.

@@ -5,14 +5,16 @@
 //! `model.safetensors`; and predictions for new faces. This crate knows nothing of the catalogue,
 //! of detectors or of how a release was made.
 //!
-//! Reading order: [`recipe`], `data`, `loader`, `training` (the loop), `checkpoint`, [`predict`].
+//! Reading order: [`recipe`], `data`, `imbalance`, `loader`, `loss`, `training` (the loop), `checkpoint`, [`predict`].
 
 mod augment;
 mod checkpoint;
 mod curves;
 mod data;
 mod error;
+mod imbalance;
 mod loader;
+mod loss;
 pub mod predict;
 pub mod recipe;
 mod scores;
@@ -21,7 +23,7 @@ mod training;
 pub use checkpoint::{Epoch, RunIdentity};
 pub use data::{ReadImage, Sample, face_crop};
 pub use error::LearnError;
-pub use predict::{ModelCard, Prediction, Predictor};
+pub use predict::{ModelCard, Prediction, Predictor, model_bytes};
 pub use recipe::Recipe;
-pub use scores::{Guess, Scores, predictions_csv, truth_csv};
+pub use scores::{Guess, Scores, predictions_csv, truth_csv, votes_csv};
 pub use training::{TrainJob, TrainReport, learning_rate, train};

@@ -12,8 +12,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::LearnError;
-use crate::augment::{augment, normalise};
+use crate::augment::{augment, mixing_share, normalise};
 use crate::data::{Faces, target};
+use crate::imbalance::Balance;
 use crate::recipe::Recipe;
 
 /// A step's worth of faces, flat and ready to become tensors.
@@ -23,7 +24,7 @@ pub struct Batch {
     pub faces: Vec<usize>,
     /// `[batch, channels, side, side]`.
     pub pixels: Vec<f32>,
-    /// `[batch, classes]`; a row of zeros has no expression.
+    /// `[batch, classes]`: each row the face's target times its weight; a row of zeros has no expression.
     pub distributions: Vec<f32>,
     /// `[batch, 2]`; 0 where unknown.
     pub valence_arousal: Vec<f32>,
@@ -40,6 +41,8 @@ pub struct Plan {
     pub labels: LabelSet,
     /// Epoch seed: order and augmentation follow from it and from the face, not from the threads. `None`: in order and unchanged.
     pub seed: Option<u64>,
+    /// Which faces a shuffled pass has how often, and what each weighs; `None`: each once, all alike.
+    pub balance: Option<Arc<Balance>>,
     /// Reading threads, at least 1.
     pub n_threads: usize,
 }
@@ -50,19 +53,24 @@ pub struct Batches {
     early: BTreeMap<usize, Result<Batch, LearnError>>,
     next_idx: usize,
     n_batches: usize,
+    n_faces: usize,
 }
 
 impl Batches {
     /// Starts the threads. A shuffled pass leaves out the last, smaller batch (batch statistics of a few
     /// faces are noise) unless it is the only one; a pass in order has every face.
     pub fn start(faces: &Arc<Faces>, plan: Plan) -> Self {
-        let mut order: Vec<usize> = (0..faces.len()).collect();
+        let mut order: Vec<usize> = match (&plan.balance, plan.seed) {
+            (Some(balance), Some(seed)) => balance.faces(seed),
+            _ => (0..faces.len()).collect(),
+        };
         if let Some(seed) = plan.seed {
             order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
         }
         let size = plan.recipe.batch_size;
         let whole = order.len() / size;
         let n_batches = if plan.seed.is_some() && whole > 0 { whole } else { order.len().div_ceil(size) };
+        let n_faces = order.len().min(n_batches * size);
         let work = Arc::new((order, plan, AtomicUsize::new(0)));
         // Two batches a thread ahead: enough to ride out a slow image, little memory.
         let n_threads = work.1.n_threads.max(1);
@@ -84,12 +92,17 @@ impl Batches {
                 }
             });
         }
-        Self { receiver, early: BTreeMap::new(), next_idx: 0, n_batches }
+        Self { receiver, early: BTreeMap::new(), next_idx: 0, n_batches, n_faces }
     }
 
     /// Number of batches in the pass.
     pub fn n_batches(&self) -> usize {
         self.n_batches
+    }
+
+    /// Faces in all of them.
+    pub fn n_faces(&self) -> usize {
+        self.n_faces
     }
 }
 
@@ -141,7 +154,9 @@ fn read_batch(faces: &Faces, chunk: &[usize], plan: &Plan) -> Result<Batch, Lear
         })?;
         let target = target(&faces.samples()[face_idx], &plan.labels, &plan.recipe);
         if !target.distribution.is_empty() {
-            batch.distributions[row * n_classes..(row + 1) * n_classes].copy_from_slice(&target.distribution);
+            let out = &mut batch.distributions[row * n_classes..(row + 1) * n_classes];
+            let weight = plan.balance.as_ref().map_or(1.0, |balance| balance.weight(face_idx));
+            out.iter_mut().zip(&target.distribution).for_each(|(out, share)| *out = share * weight);
         }
         for (place, value) in target.valence_arousal.into_iter().enumerate() {
             if let Some(value) = value {
@@ -150,7 +165,32 @@ fn read_batch(faces: &Faces, chunk: &[usize], plan: &Plan) -> Result<Batch, Lear
             }
         }
     }
+    if let Some(seed) = plan.seed.filter(|_| plan.recipe.mixup > 0.0 && chunk.len() > 1) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        // Streams below belong to faces; a batch's first face is in no other batch's first place unless it is repeated.
+        rng.set_stream((1 << 40) + chunk[0] as u64);
+        mix(&mut batch, mixing_share(plan.recipe.mixup, &mut rng));
+    }
     Ok(batch)
+}
+
+/// Each face becomes `share` of itself and the rest of the one half a batch away, targets too.
+fn mix(batch: &mut Batch, share: f32) {
+    let n_faces = batch.faces.len();
+    let by = n_faces / 2;
+    let mixed = |values: &[f32]| -> Vec<f32> {
+        let n_values = values.len() / n_faces;
+        let mut partner = values.to_vec();
+        partner.rotate_left(by * n_values);
+        values.iter().zip(partner).map(|(own, other)| share * own + (1.0 - share) * other).collect()
+    };
+    batch.pixels = mixed(&batch.pixels);
+    batch.distributions = mixed(&batch.distributions);
+    batch.valence_arousal = mixed(&batch.valence_arousal);
+    // Half a value is none: known is what both know.
+    let mut partner = batch.valence_arousal_known.clone();
+    partner.rotate_left(by * 2);
+    batch.valence_arousal_known.iter_mut().zip(partner).for_each(|(known, other)| *known *= other);
 }
 
 /// The seed of one epoch of a run: neighbouring epochs and runs share nothing.
@@ -194,7 +234,7 @@ mod tests {
     }
 
     fn pass(n_threads: usize, seed: Option<u64>) -> Vec<Batch> {
-        let plan = Plan { recipe: recipe(), labels: LabelSet::eight(), seed, n_threads };
+        let plan = Plan { recipe: recipe(), labels: LabelSet::eight(), seed, balance: None, n_threads };
         Batches::start(&faces(23), plan).map(|b| b.expect("drawn faces decode")).collect()
     }
 
@@ -214,7 +254,7 @@ mod tests {
     fn an_unreadable_image_is_an_error_that_names_it() {
         let broken = Sample { image: "no number".into(), ..faces(1).samples()[0].clone() };
         let faces = Arc::new(Faces::new(vec![broken], Arc::new(|_: &str| Err("gone".into())), &recipe(), 0));
-        let plan = Plan { recipe: recipe(), labels: LabelSet::eight(), seed: None, n_threads: 1 };
+        let plan = Plan { recipe: recipe(), labels: LabelSet::eight(), seed: None, balance: None, n_threads: 1 };
         let found = Batches::start(&faces, plan).next();
         assert!(matches!(found, Some(Err(LearnError::Image { image, .. })) if image == "no number"));
     }

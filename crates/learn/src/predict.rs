@@ -29,7 +29,7 @@ pub struct ModelCard {
     pub n_valid: usize,
     /// Whether the expression head was trained.
     pub has_expression: bool,
-    /// Whether the valence/arousal head was trained.
+    /// Whether the valence/arousal head was trained, for both dimensions.
     pub has_valence_arousal: bool,
 }
 
@@ -39,6 +39,7 @@ impl ModelCard {
 
     pub(crate) fn new(job: &TrainJob, epoch: &Epoch) -> Self {
         let count = |split| job.samples.iter().filter(|s| s.split == split).count();
+        let heads = job.recipe.heads();
         let train = || job.samples.iter().filter(|s| s.split == affectory_core::Split::Train);
         Self {
             run: job.identity.clone(),
@@ -46,8 +47,10 @@ impl ModelCard {
             epoch: epoch.clone(),
             n_train: count(affectory_core::Split::Train),
             n_valid: count(affectory_core::Split::Valid),
-            has_expression: train().any(|s| s.expression.is_some()),
-            has_valence_arousal: train().any(|s| s.valence.is_some() || s.arousal.is_some()),
+            has_expression: heads.expression && train().any(|s| s.expression.is_some()),
+            has_valence_arousal: heads.valence
+                && heads.arousal
+                && train().any(|s| s.valence.is_some() || s.arousal.is_some()),
         }
     }
 }
@@ -81,6 +84,20 @@ const FERPLUS_FRAMING: [f32; 2] = [0.915, 0.024];
 
 /// The model inside the program: recipe, data, scores and limits are in its model card.
 const BUNDLED: &[u8] = include_bytes!("../assets/affectory-s.safetensors");
+
+/// The weights file that a recipe's `start_from` names: `affectory-s` is the model inside the program, everything else a
+/// `model.safetensors` or the folder of a run.
+///
+/// # Errors
+/// [`LearnError::File`] if it cannot be read.
+pub fn model_bytes(name: &str) -> Result<Vec<u8>, LearnError> {
+    if name == "affectory-s" {
+        return Ok(BUNDLED.to_vec());
+    }
+    let path = Path::new(name);
+    let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
+    std::fs::read(&path).map_err(|e| file("read", &path, e))
+}
 
 impl Predictor {
     /// The model inside the program.

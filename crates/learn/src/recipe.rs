@@ -46,6 +46,64 @@ pub enum Targets {
     Votes,
 }
 
+/// What is done about categories that are much rarer than others (the four answers of Mollahosseini et al. 2017).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Imbalance {
+    /// Nothing: faces as they come ("imbalanced").
+    None,
+    /// At most `class_cap` faces of a category, chosen once by the run's seed.
+    DownSampling,
+    /// Every category as often as the most frequent one: faces of the rarer ones are repeated.
+    UpSampling,
+    /// A face's loss is multiplied by the smallest category's count over that of its own.
+    WeightedLoss,
+}
+
+/// How the expression head's answer is compared with its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// `-sum t ln p`.
+    CrossEntropy,
+    /// `sum t (1 - p^q) / q`, which believes a label less the less the network does (Zhang and Sabuncu 2018): for noisy
+    /// labels. `loss_q` towards 0 is cross-entropy, 1 is the mean absolute error.
+    GeneralisedCrossEntropy,
+}
+
+/// How valence and arousal are compared with their targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AffectLoss {
+    /// Mean squared error (the paper's Euclidean loss).
+    Mse,
+    /// `1 - CCC` over the batch, the mean of both dimensions.
+    Ccc,
+}
+
+/// Which of the two dimensions are learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dimensions {
+    /// Valence and arousal.
+    Both,
+    /// Valence alone.
+    Valence,
+    /// Arousal alone.
+    Arousal,
+}
+
+/// Which of a network's answers a recipe trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Heads {
+    /// The expression.
+    pub expression: bool,
+    /// Valence.
+    pub valence: bool,
+    /// Arousal.
+    pub arousal: bool,
+}
+
 /// Every knob of a training run. Defaults are those of `affectory-s`.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -84,8 +142,33 @@ pub struct Recipe {
     pub targets: Targets,
     /// Votes for a category below this count as noise, for `targets = "votes"` (FER+'s custom is 2).
     pub min_votes: u32,
-    /// Weight of the valence/arousal loss (mean squared error) beside the expression loss (cross-entropy).
+    /// Share of a target's mass that is spread evenly over all categories (Szegedy et al. 2016), [0, 1).
+    pub label_smoothing: f32,
+    /// How the expression head is fitted.
+    pub loss: Loss,
+    /// The q of the generalised cross-entropy, (0, 1].
+    pub loss_q: f64,
+    /// What is done about rare categories.
+    pub imbalance: Imbalance,
+    /// Most faces of a category with down-sampling; 0: as many as the median category has.
+    pub class_cap: usize,
+    /// Weight of the expression loss; 0: the head is not trained.
+    pub expression_weight: f64,
+    /// Weight of the valence/arousal loss beside the expression loss; 0: the head is not trained.
     pub valence_arousal_weight: f64,
+    /// How valence and arousal are fitted.
+    pub valence_arousal_loss: AffectLoss,
+    /// Which of the two are.
+    pub dimensions: Dimensions,
+    /// Decay of the running average of the weights, which is what is scored and kept (Polyak and Juditsky 1992); 0: none.
+    pub ema_decay: f64,
+    /// Epochs without a better score on the valid split after which training ends; 0: all epochs.
+    pub patience: u32,
+    /// A model whose weights training starts from (a run, a `model.safetensors`, or `affectory-s` for the one inside
+    /// the program); heads with another number of categories start afresh. Empty: random weights.
+    pub start_from: String,
+    /// Train the heads alone.
+    pub freeze_features: bool,
     /// Mirror every second face.
     pub flip: bool,
     /// Turn by up to this many degrees either way.
@@ -96,8 +179,12 @@ pub struct Recipe {
     pub shift_share: f32,
     /// Change brightness and contrast by up to this share.
     pub light_spread: f32,
+    /// Change each colour channel by up to this share (RGB only).
+    pub colour_spread: f32,
     /// Blank a rectangle of up to this share of the side, in every second face.
     pub erase_share: f32,
+    /// Mix each face with another of its batch, in shares drawn from Beta(a, a) (Zhang et al. 2018); a up to 1, 0: never.
+    pub mixup: f64,
 }
 
 impl Default for Recipe {
@@ -120,21 +207,44 @@ impl Default for Recipe {
             dropout: 0.2,
             targets: Targets::Votes,
             min_votes: 2,
+            label_smoothing: 0.0,
+            loss: Loss::CrossEntropy,
+            loss_q: 0.7,
+            imbalance: Imbalance::None,
+            class_cap: 0,
+            expression_weight: 1.0,
             valence_arousal_weight: 1.0,
+            valence_arousal_loss: AffectLoss::Mse,
+            dimensions: Dimensions::Both,
+            ema_decay: 0.0,
+            patience: 0,
+            start_from: String::new(),
+            freeze_features: false,
             flip: true,
             rotate_degrees: 12.0,
             scale_spread: 0.12,
             shift_share: 0.08,
             light_spread: 0.2,
+            colour_spread: 0.0,
             erase_share: 0.25,
+            mixup: 0.0,
         }
     }
 }
 
 /// The recipes inside the program, by name.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 11] = [
     ("affectory-s", include_str!("../recipes/affectory-s.toml")),
+    ("affectory-m", include_str!("../recipes/affectory-m.toml")),
+    ("affectory-s-transfer", include_str!("../recipes/affectory-s-transfer.toml")),
+    ("affectory-s-noisy", include_str!("../recipes/affectory-s-noisy.toml")),
     ("alexnet", include_str!("../recipes/alexnet.toml")),
+    ("alexnet-down-sampling", include_str!("../recipes/alexnet-down-sampling.toml")),
+    ("alexnet-up-sampling", include_str!("../recipes/alexnet-up-sampling.toml")),
+    ("alexnet-weighted-loss", include_str!("../recipes/alexnet-weighted-loss.toml")),
+    ("alexnet-valence", include_str!("../recipes/alexnet-valence.toml")),
+    ("alexnet-arousal", include_str!("../recipes/alexnet-arousal.toml")),
+    ("alexnet-ccc", include_str!("../recipes/alexnet-ccc.toml")),
 ];
 
 impl Recipe {
@@ -174,6 +284,29 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// The recipe with some knobs set otherwise, each as `knob=value` in TOML; a bare word may stand for a text.
+    ///
+    /// # Errors
+    /// [`LearnError::Recipe`] for what is no `knob=value`, an unknown knob or a value out of range.
+    pub fn with_knobs(&self, name: &str, settings: &[String]) -> Result<Recipe, LearnError> {
+        let bad = |reason: String| LearnError::Recipe { name: name.to_owned(), reason };
+        let mut knobs: toml::Table = toml::from_str(&self.to_toml()?).map_err(|e| bad(e.to_string()))?;
+        for setting in settings {
+            let (knob, value) = setting.split_once('=').ok_or_else(|| bad(format!("`{setting}` is no knob=value")))?;
+            let parsed: Result<toml::Table, _> = toml::from_str(&format!("value = {value}"));
+            let value = match parsed.ok().and_then(|mut table| table.remove("value")) {
+                // A whole number is a good value for a knob that takes fractions.
+                Some(toml::Value::Integer(n)) if knobs.get(knob.trim()).is_some_and(toml::Value::is_float) => {
+                    toml::Value::Float(n as f64)
+                }
+                Some(value) => value,
+                None => toml::Value::String(value.trim().to_owned()),
+            };
+            knobs.insert(knob.trim().to_owned(), value);
+        }
+        Self::parse(name, &toml::to_string(&knobs).map_err(|e| bad(e.to_string()))?)
+    }
+
     /// The recipe as TOML, to lie beside the weights.
     ///
     /// # Errors
@@ -200,6 +333,16 @@ impl Recipe {
         }
     }
 
+    /// Which heads this recipe trains.
+    pub fn heads(&self) -> Heads {
+        let has_affect = self.valence_arousal_weight > 0.0;
+        Heads {
+            expression: self.expression_weight > 0.0,
+            valence: has_affect && self.dimensions != Dimensions::Arousal,
+            arousal: has_affect && self.dimensions != Dimensions::Valence,
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let range = |name: &str, value: f64, low: f64, high: f64| {
             if (low..=high).contains(&value) {
@@ -217,13 +360,26 @@ impl Recipe {
         range("momentum", self.momentum, 0.0, 0.9999)?;
         range("weight_decay", self.weight_decay.into(), 0.0, 1.0)?;
         range("dropout", self.dropout, 0.0, 0.95)?;
+        range("label_smoothing", self.label_smoothing.into(), 0.0, 0.9)?;
+        range("loss_q", self.loss_q, 0.01, 1.0)?;
+        range("expression_weight", self.expression_weight, 0.0, 1000.0)?;
         range("valence_arousal_weight", self.valence_arousal_weight, 0.0, 1000.0)?;
+        range("ema_decay", self.ema_decay, 0.0, 0.999_999)?;
+        range("colour_spread", self.colour_spread.into(), 0.0, 0.9)?;
+        range("mixup", self.mixup, 0.0, 1.0)?;
         range("rotate_degrees", self.rotate_degrees.into(), 0.0, 180.0)?;
         range("scale_spread", self.scale_spread.into(), 0.0, 0.9)?;
         range("shift_share", self.shift_share.into(), 0.0, 0.9)?;
         range("light_spread", self.light_spread.into(), 0.0, 0.9)?;
         range("erase_share", self.erase_share.into(), 0.0, 0.9)?;
         range("hidden_width", self.hidden_width as f64, 1.0, 16384.0)?;
+        let heads = self.heads();
+        if !(heads.expression || heads.valence || heads.arousal) {
+            return Err("expression_weight and valence_arousal_weight are both 0: nothing is left to learn".into());
+        }
+        if self.freeze_features && self.start_from.is_empty() {
+            return Err("freeze_features keeps random features: say what to start_from".into());
+        }
         if self.widths.is_empty() || self.widths.len() != self.blocks.len() || self.widths.len() > 6 {
             return Err("widths and blocks need the same length, 1 to 6".into());
         }
@@ -250,6 +406,24 @@ mod tests {
             let recipe = Recipe::find(name)?;
             assert_eq!(Recipe::parse(name, &recipe.to_toml()?)?, recipe);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn knobs_are_set_from_text() -> Result<(), LearnError> {
+        let settings =
+            ["epochs=3", "learning_rate = 1", "imbalance=up-sampling", "widths=[8,16,32]"].map(str::to_owned);
+        let set = Recipe::default().with_knobs("mine", &settings)?;
+        let expected = Recipe {
+            epochs: 3,
+            learning_rate: 1.0,
+            imbalance: Imbalance::UpSampling,
+            widths: vec![8, 16, 32],
+            ..Recipe::default()
+        };
+        assert_eq!(set, expected);
+        let refused = Recipe::default().with_knobs("mine", &["epoch=3".to_owned()]);
+        assert!(refused.is_err_and(|e| e.to_string().contains("epoch")));
         Ok(())
     }
 

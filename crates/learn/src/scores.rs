@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use affectory_core::LabelSet;
+use affectory_core::{Expression, LabelSet};
 use affectory_evaluate::{Averaged, Class, ConfusionMatrix, regression};
 
 use crate::data::Sample;
+use crate::recipe::Heads;
 
 /// A network's answer for one face.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,18 +45,43 @@ pub struct Scores {
     pub arousal_ccc: Option<f64>,
 }
 
-/// The contract's prediction CSV: `image,expression,valence,arousal,p_<label>...`.
-pub fn predictions_csv(samples: &[Sample], guesses: &[Guess], labels: &LabelSet) -> String {
+/// The contract's prediction CSV: `image,expression,valence,arousal,p_<label>...`; empty where no head was trained.
+pub fn predictions_csv(samples: &[Sample], guesses: &[Guess], labels: &LabelSet, heads: Heads) -> String {
     let mut csv = String::from("image,expression,valence,arousal");
-    for label in labels.labels() {
+    for label in labels.labels().iter().filter(|_| heads.expression) {
         let _ = write!(csv, ",p_{label}");
     }
     csv.push('\n');
     for (sample, guess) in samples.iter().zip(guesses) {
-        let _ =
-            write!(csv, "{},{},{:.5},{:.5}", sample.name, labels.labels()[guess.class()], guess.valence, guess.arousal);
-        for p in &guess.probabilities {
+        let expression = labels.labels().get(guess.class()).filter(|_| heads.expression);
+        let number = |value: f32, is_trained: bool| if is_trained { format!("{value:.5}") } else { String::new() };
+        let _ = write!(
+            csv,
+            "{},{},{},{}",
+            sample.name,
+            expression.map(|e| e.name()).unwrap_or_default(),
+            number(guess.valence, heads.valence),
+            number(guess.arousal, heads.arousal)
+        );
+        for p in guess.probabilities.iter().filter(|_| heads.expression) {
             let _ = write!(csv, ",{p:.6}");
+        }
+        csv.push('\n');
+    }
+    csv
+}
+
+/// How many annotators chose each category, for the same faces: `image,<category>...`, all eleven.
+pub fn votes_csv(samples: &[Sample]) -> String {
+    let mut csv = String::from("image");
+    for category in Expression::ALL {
+        let _ = write!(csv, ",{category}");
+    }
+    csv.push('\n');
+    for sample in samples {
+        csv.push_str(&sample.name);
+        for votes in sample.votes {
+            let _ = write!(csv, ",{votes}");
         }
         csv.push('\n');
     }
@@ -74,7 +100,7 @@ pub fn truth_csv(samples: &[Sample]) -> String {
 }
 
 /// Scores of a split, by the functions that `affectory evaluate` uses.
-pub(crate) fn score(samples: &[Sample], guesses: &[Guess], labels: &LabelSet) -> Scores {
+pub(crate) fn score(samples: &[Sample], guesses: &[Guess], labels: &LabelSet, heads: Heads) -> Scores {
     let (mut truth, mut predicted): (Vec<Class>, Vec<Class>) = (Vec::new(), Vec::new());
     // A label set has at most eleven classes, so each fits.
     let class = |class: usize| Class::try_from(class).unwrap_or(Class::MAX);
@@ -92,9 +118,9 @@ pub(crate) fn score(samples: &[Sample], guesses: &[Guess], labels: &LabelSet) ->
         regression(&truth, &predicted).ccc
     };
     Scores {
-        accuracy: confusion.accuracy(),
-        f1_macro: confusion.f1_macro(Averaged::Union),
-        valence_ccc: concordance(|s| s.valence, |g| g.valence),
-        arousal_ccc: concordance(|s| s.arousal, |g| g.arousal),
+        accuracy: confusion.accuracy().filter(|_| heads.expression),
+        f1_macro: confusion.f1_macro(Averaged::Union).filter(|_| heads.expression),
+        valence_ccc: concordance(|s| s.valence, |g| g.valence).filter(|_| heads.valence),
+        arousal_ccc: concordance(|s| s.arousal, |g| g.arousal).filter(|_| heads.arousal),
     }
 }

@@ -4,18 +4,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use affectory_core::{LabelSet, Progress, Split, Stop};
-use affectory_nets::{Network, Outputs};
+use affectory_nets::Network;
 use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::LearnError;
 use crate::checkpoint::{Epoch, RunFolder, RunIdentity, State};
 use crate::data::{Faces, ReadImage, Sample};
+use crate::imbalance::Balance;
 use crate::loader::{Batch, Batches, Plan, epoch_seed};
+use crate::loss::loss;
 use crate::recipe::Recipe;
 use crate::scores::{Guess, score};
 
@@ -39,6 +41,8 @@ pub struct TrainJob {
     pub n_loader_threads: usize,
     /// Memory for crops that are kept between epochs, bytes.
     pub crop_budget_bytes: u64,
+    /// The weights that the recipe's `start_from` names, a safetensors file; `None` where it names none.
+    pub start_weights: Option<Vec<u8>>,
 }
 
 /// How a run ended.
@@ -48,7 +52,7 @@ pub struct TrainReport {
     pub history: Vec<Epoch>,
     /// The best epoch, by [`Epoch::selection`].
     pub best: Option<Epoch>,
-    /// Whether all epochs are done; otherwise the same command goes on.
+    /// Whether all epochs are done, or patience ended; otherwise the same command goes on.
     pub is_complete: bool,
     /// Weights in the network.
     pub n_parameters: usize,
@@ -60,7 +64,7 @@ pub struct TrainReport {
 /// [`LearnError`]; the folder can be resumed after any of them.
 pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<TrainReport, LearnError> {
     let in_split = |split: Split| -> Vec<Sample> {
-        job.samples.iter().filter(|s| s.split == split && is_usable(s, &job.labels)).cloned().collect()
+        job.samples.iter().filter(|s| s.split == split && is_usable(s, job)).cloned().collect()
     };
     let faces = |samples| Arc::new(Faces::new(samples, Arc::clone(&job.read), &job.recipe, job.crop_budget_bytes));
     let train_faces = faces(in_split(Split::Train));
@@ -75,19 +79,28 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
     let folder = RunFolder::open(&job.folder, &job.identity, &job.recipe)?;
     let device = Device::flex().autodiff();
     device.seed(job.seed);
-    let mut network = job.recipe.network(job.labels.n_classes()).init(&device);
+    let mut network = begin(job, &device)?;
     let n_parameters = network.num_params();
     let mut optimizer = sgd(&job.recipe);
     let mut state = State::default();
-    if let Some((saved, network_record, optimizer_bytes)) = folder.last_checkpoint()? {
+    // What is scored and kept: the running average where the recipe asks for one.
+    let mut average = (job.recipe.ema_decay > 0.0).then(|| network.valid());
+    if let Some(saved) = folder.last_checkpoint()? {
         let bad =
             |e: burn::store::RecordError| LearnError::BadModel { path: job.folder.clone(), reason: e.to_string() };
-        network = network.try_load_record(network_record).map_err(bad)?;
-        optimizer = optimizer.from_bytes(optimizer_bytes).map_err(bad)?;
-        state = saved;
+        network = network.try_load_record(saved.network).map_err(bad)?;
+        optimizer = optimizer.from_bytes(saved.optimizer).map_err(bad)?;
+        if let (Some(fresh), Some(record)) = (average.take(), saved.average) {
+            average = Some(fresh.try_load_record(record).map_err(bad)?);
+        }
+        state = saved.state;
     }
+    let balance = Arc::new(Balance::new(train_faces.samples(), &job.labels, &job.recipe, job.seed));
 
     for epoch in state.history.len() as u32 + 1..=job.recipe.epochs {
+        if is_out_of_patience(&state, &job.recipe) {
+            break;
+        }
         let seed = epoch_seed(job.seed, epoch);
         // Dropout draws from the device: seeded here, an epoch is the same whether or not the run was cut before it.
         device.seed(seed);
@@ -95,15 +108,13 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
             recipe: job.recipe.clone(),
             labels: job.labels.clone(),
             seed: Some(seed),
+            balance: Some(Arc::clone(&balance)),
             n_threads: job.n_loader_threads,
         };
         let batches = Batches::start(&train_faces, plan.clone());
         let n_batches = batches.n_batches();
         let mut loss_sum = 0.0;
-        progress.begin(
-            &format!("epoch {epoch}/{}", job.recipe.epochs),
-            Some((n_batches * job.recipe.batch_size.min(train_faces.len())) as u64),
-        );
+        progress.begin(&format!("epoch {epoch}/{}", job.recipe.epochs), Some(batches.n_faces() as u64));
         for (batch_idx, batch) in batches.enumerate() {
             if stop.is_requested() {
                 progress.end();
@@ -113,7 +124,7 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
             let n_faces = batch.faces.len();
             let done = f64::from(epoch - 1) + batch_idx as f64 / n_batches as f64;
             let outputs = network.forward(pixels(&batch, job, &device));
-            let loss = loss(outputs, &batch, job, &device);
+            let loss = loss(outputs, &batch, &job.recipe, &device);
             let value: f64 = f64::from(loss.clone().into_scalar::<f32>());
             if !value.is_finite() {
                 return Err(LearnError::Diverged { epoch });
@@ -121,36 +132,64 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
             loss_sum += value;
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
             network = optimizer.step(learning_rate(&job.recipe, done), network, gradients);
+            if let Some(last) = average.take() {
+                let steps = (epoch - 1) as usize * n_batches + batch_idx;
+                average = Some(last.moved_towards(&network.valid(), averaging_share(&job.recipe, steps)));
+            }
             progress.advance(n_faces as u64);
             progress.note(&format!("loss {:.3}", loss_sum / (batch_idx + 1) as f64));
         }
         progress.end();
 
-        let plan = Plan { seed: None, ..plan };
-        let guesses = predict_faces(&network.valid(), &valid_faces, plan, progress)?;
-        let scores = score(valid_faces.samples(), &guesses, &job.labels);
+        let plan = Plan { seed: None, balance: None, ..plan };
+        let scored = average.clone().unwrap_or_else(|| network.valid());
+        let guesses = predict_faces(&scored, &valid_faces, plan, progress)?;
+        let scores = score(valid_faces.samples(), &guesses, &job.labels, job.recipe.heads());
         let finished = Epoch { epoch, train_loss: loss_sum / n_batches as f64, scores };
         if state.best.as_ref().is_none_or(|best| finished.selection() > best.selection()) {
-            folder.save_best(&network, job, &finished)?;
-            folder.save_predictions(valid_faces.samples(), &guesses, &job.labels)?;
+            folder.save_best(&scored, job, &finished)?;
+            folder.save_predictions(valid_faces.samples(), &guesses, job)?;
             state.best = Some(finished.clone());
         }
         state.history.push(finished);
-        folder.save_checkpoint(&state, &network, &optimizer)?;
+        folder.save_checkpoint(&state, &network, &optimizer, average.as_ref())?;
     }
     Ok(report(state, &job.recipe, n_parameters))
 }
 
+/// The network before its first step.
+fn begin(job: &TrainJob, device: &Device) -> Result<Network, LearnError> {
+    let network = job.recipe.network(job.labels.n_classes()).init(device);
+    let network = match &job.start_weights {
+        Some(weights) => network.with_features_of(weights)?,
+        None => network,
+    };
+    Ok(if job.recipe.freeze_features { network.with_frozen_features() } else { network })
+}
+
+/// How far the running average moves towards the weights at a step: all the way at first, so that it forgets the
+/// beginning, then by what the decay leaves.
+fn averaging_share(recipe: &Recipe, steps: usize) -> f32 {
+    let warmed_up = (1.0 + steps as f64) / (10.0 + steps as f64);
+    (1.0 - recipe.ema_decay.min(warmed_up)) as f32
+}
+
+fn is_out_of_patience(state: &State, recipe: &Recipe) -> bool {
+    let since_best = state.history.len() as u32 - state.best.as_ref().map_or(0, |best| best.epoch);
+    recipe.patience > 0 && since_best >= recipe.patience
+}
+
 fn report(state: State, recipe: &Recipe, n_parameters: usize) -> TrainReport {
-    let is_complete = state.history.len() as u32 >= recipe.epochs;
+    let is_complete = state.history.len() as u32 >= recipe.epochs || is_out_of_patience(&state, recipe);
     TrainReport { history: state.history, best: state.best, is_complete, n_parameters }
 }
 
-/// A face teaches something if it has an expression in the label set, or a valence, or an arousal.
-fn is_usable(sample: &Sample, labels: &LabelSet) -> bool {
-    sample.expression.is_some_and(|e| labels.class_of(e).is_some())
-        || sample.valence.is_some()
-        || sample.arousal.is_some()
+/// A face teaches something if it has a label for one of the heads that are trained.
+fn is_usable(sample: &Sample, job: &TrainJob) -> bool {
+    let heads = job.recipe.heads();
+    heads.expression && sample.expression.is_some_and(|e| job.labels.class_of(e).is_some())
+        || heads.valence && sample.valence.is_some()
+        || heads.arousal && sample.arousal.is_some()
 }
 
 fn sgd(recipe: &Recipe) -> ModuleOptimizer {
@@ -178,25 +217,6 @@ fn pixels(batch: &Batch, job: &TrainJob, device: &Device) -> Tensor<4> {
     let side = job.recipe.input_side as usize;
     let shape = [batch.faces.len(), job.recipe.colour.n_channels(), side, side];
     Tensor::from_data(TensorData::new(batch.pixels.clone(), shape), device)
-}
-
-/// Cross-entropy with the target distribution, plus the weighted mean squared error of valence and arousal;
-/// each averaged over the faces that have the label, so that either may be missing.
-fn loss(outputs: Outputs, batch: &Batch, job: &TrainJob, device: &Device) -> Tensor<1> {
-    let n_faces = batch.faces.len();
-    let n_classes = job.labels.n_classes();
-    let tensor = |values: &[f32], columns: usize| {
-        Tensor::<2>::from_data(TensorData::new(values.to_vec(), [n_faces, columns]), device)
-    };
-    let labelled: f32 = batch.distributions.iter().sum();
-    let cross_entropy = (log_softmax(outputs.logits, 1) * tensor(&batch.distributions, n_classes)) // [batch, classes]
-        .sum()
-        .mul_scalar(-1.0 / labelled.max(1.0));
-    let known: f32 = batch.valence_arousal_known.iter().sum();
-    let distance = (outputs.valence_arousal - tensor(&batch.valence_arousal, 2)) // [batch, 2]
-        * tensor(&batch.valence_arousal_known, 2);
-    let squared = (distance.clone() * distance).sum().mul_scalar(1.0 / known.max(1.0));
-    cross_entropy + squared.mul_scalar(job.recipe.valence_arousal_weight)
 }
 
 /// The network's answer for every face of a split, in order.

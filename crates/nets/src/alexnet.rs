@@ -77,6 +77,15 @@ impl AlexNetConfig {
 }
 
 impl AlexNet {
+    pub(crate) fn with_frozen_features(self) -> Self {
+        Self {
+            convolutions: self.convolutions.freeze(),
+            hidden1: self.hidden1.freeze(),
+            hidden2: self.hidden2.freeze(),
+            ..self
+        }
+    }
+
     /// `[batch, channels, side, side]` of normalised pixels to both heads.
     pub fn forward(&self, faces: Tensor<4>) -> Outputs {
         let mut map = faces;

@@ -110,6 +110,10 @@ impl BackboneConfig {
 }
 
 impl Backbone {
+    pub(crate) fn with_frozen_features(self) -> Self {
+        Self { stem: self.stem.freeze(), stem_norm: self.stem_norm.freeze(), blocks: self.blocks.freeze(), ..self }
+    }
+
     /// `[batch, 1, side, side]` of normalised grey to both heads.
     pub fn forward(&self, faces: Tensor<4>) -> Outputs {
         let mut map = normalise(&self.stem_norm, convolve(&self.stem, faces), None, true); // [batch, width, side/2, side/2]

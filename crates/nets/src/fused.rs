@@ -3,8 +3,8 @@
 
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
-use burn::tensor::activation::relu;
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
 
 use crate::kernels;
 
@@ -43,7 +43,7 @@ pub(crate) fn normalise(norm: &BatchNorm, input: Tensor<4>, around: Option<Tenso
     let moments = if device.is_autodiff() && norm.training.is_enabled() {
         let moments = kernels::channel_moments(input.clone());
         let moved = |running: Tensor<1>, row: usize| {
-            let now: Tensor<1> = moments.clone().slice([row..row + 1]).squeeze_dim(0);
+            let now: Tensor<1> = moments.clone().slice_dim(0, row..row + 1).squeeze_dim(0);
             (running.to_device(&device).mul_scalar(1.0 - norm.momentum) + now.mul_scalar(norm.momentum)).detach()
         };
         norm.running_mean.update(moved(norm.running_mean.value_sync(), 0));
@@ -70,7 +70,8 @@ mod tests {
         let device = Device::flex().autodiff();
         device.seed(3);
         let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
-        let plain = Conv2dConfig::new([3, 8], [3, 3]).with_stride([2, 2]).with_padding(padding.clone()).with_bias(false);
+        let plain =
+            Conv2dConfig::new([3, 8], [3, 3]).with_stride([2, 2]).with_padding(padding.clone()).with_bias(false);
         let (plain, biased) = (
             plain.init(&device).materialize(),
             Conv2dConfig::new([8, 8], [3, 3]).with_padding(padding).init(&device).materialize(),

@@ -28,7 +28,12 @@ pub(crate) fn runs_on(device: &Device) -> bool {
 /// The operations, on burn's side. Weights are `[to, from, kernel, kernel]`, square and zero-padded.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait Kernels: Backend {
-    fn convolve(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize, padding: usize) -> FloatTensor<Self>;
+    fn convolve(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        stride: usize,
+        padding: usize,
+    ) -> FloatTensor<Self>;
     fn convolve_relu(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,

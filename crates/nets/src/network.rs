@@ -54,10 +54,16 @@ impl Network {
     pub fn to_safetensors(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, WeightsError> {
         let mut collected = Collected::default();
         self.visit(&mut collected);
+        let bytes: Vec<Vec<u8>> = collected
+            .tensors
+            .iter()
+            .map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            .collect();
         let views: Vec<(String, TensorView<'_>)> = collected
             .tensors
             .iter()
-            .map(|(name, shape, bytes)| {
+            .zip(&bytes)
+            .map(|((name, shape, _), bytes)| {
                 TensorView::new(Dtype::F32, shape.clone(), bytes)
                     .map(|view| (name.clone(), view))
                     .map_err(|e| WeightsError::Format(e.to_string()))
@@ -71,17 +77,45 @@ impl Network {
     /// # Errors
     /// [`WeightsError`] if the file is damaged or belongs to another network.
     pub fn with_safetensors(self, bytes: &[u8]) -> Result<Network, WeightsError> {
-        let mut filling = Filling { weights: Weights::open(bytes)?, path: Vec::new(), error: None };
+        self.filled(bytes, false)
+    }
+
+    /// The same network with the features of a safetensors file; a head of another shape keeps its own weights, so that a
+    /// network that was trained for other categories can be a beginning.
+    ///
+    /// # Errors
+    /// [`WeightsError`] if the file is damaged or its features belong to another network.
+    pub fn with_features_of(self, bytes: &[u8]) -> Result<Network, WeightsError> {
+        self.filled(bytes, true)
+    }
+
+    fn filled(self, bytes: &[u8], may_keep_heads: bool) -> Result<Network, WeightsError> {
+        let mut filling = Filling { weights: Weights::open(bytes)?, path: Vec::new(), may_keep_heads, error: None };
         let network = self.map(&mut filling);
         filling.error.map_or(Ok(network), Err)
     }
+
+    /// The same network whose features training leaves alone; the two heads go on learning.
+    pub fn with_frozen_features(self) -> Network {
+        match self {
+            Network::Backbone(network) => Network::Backbone(network.with_frozen_features()),
+            Network::AlexNet(network) => Network::AlexNet(network.with_frozen_features()),
+        }
+    }
+
+    /// Every weight moved towards another network's of the same shape: `self + (other - self) * share`, share in [0, 1].
+    pub fn moved_towards(self, other: &Network, share: f32) -> Network {
+        let mut collected = Collected::default();
+        other.visit(&mut collected);
+        self.map(&mut Moving { targets: collected.tensors.into_iter(), share })
+    }
 }
 
-/// Gathers name, shape and little-endian bytes of every weight.
+/// Gathers name, shape and values of every weight.
 #[derive(Default)]
 struct Collected {
     path: Vec<String>,
-    tensors: Vec<(String, Vec<usize>, Vec<u8>)>,
+    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
 }
 
 impl ModuleVisitor for Collected {
@@ -96,8 +130,24 @@ impl ModuleVisitor for Collected {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.val();
         let shape = tensor.dims().to_vec();
-        let bytes = tensor.into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect();
-        self.tensors.push((self.path.join("."), shape, bytes));
+        let values = tensor.into_data().iter::<f32>().collect();
+        self.tensors.push((self.path.join("."), shape, values));
+    }
+}
+
+/// Moves weights towards those of a network of the same shape, which come in the same order.
+struct Moving {
+    targets: std::vec::IntoIter<(String, Vec<usize>, Vec<f32>)>,
+    share: f32,
+}
+
+impl ModuleMapper for Moving {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some((_, shape, values)) = self.targets.next() else { return param };
+        let (id, device) = (param.id, param.lazy_device());
+        let target = Tensor::<D>::from_data(TensorData::new(values, shape), &device);
+        let own = param.val();
+        param.transform_for_load(own.clone() + (target - own).mul_scalar(self.share), id)
     }
 }
 
@@ -105,8 +155,12 @@ impl ModuleVisitor for Collected {
 struct Filling<'a> {
     weights: Weights<'a>,
     path: Vec<String>,
+    may_keep_heads: bool,
     error: Option<WeightsError>,
 }
+
+/// Names of the heads in every network.
+const HEADS: [&str; 2] = ["expression.", "valence_arousal."];
 
 impl ModuleMapper for Filling<'_> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
@@ -125,6 +179,11 @@ impl ModuleMapper for Filling<'_> {
                 let tensor = Tensor::from_data(TensorData::new(values, shape), &device);
                 let id = param.id;
                 param.transform_for_load(tensor, id)
+            }
+            Err(WeightsError::Shape { name, .. })
+                if self.may_keep_heads && HEADS.iter().any(|head| name.contains(head)) =>
+            {
+                param
             }
             Err(error) => {
                 self.error.get_or_insert(error);
@@ -156,6 +215,40 @@ mod tests {
         assert_eq!(a.logits.into_data(), b.logits.into_data());
         assert_eq!(safetensors_metadata(&bytes)?.get("side").map(String::as_str), Some("16"));
         Ok(())
+    }
+
+    #[test]
+    fn another_networks_features_may_begin_one_with_other_heads() -> Result<(), WeightsError> {
+        let device = Device::flex();
+        let network = tiny().init(&device);
+        let more_classes = |widths: Vec<usize>| {
+            NetworkConfig::Backbone(BackboneConfig { widths, blocks: vec![1, 1], n_classes: 5, dropout: 0.0 })
+        };
+        let bytes = network.to_safetensors(HashMap::new())?;
+        let begun = more_classes(vec![4, 8]).init(&device).with_features_of(&bytes)?;
+        let faces = Tensor::<4>::ones([2, 1, 16, 16], &device);
+        let affect = |network: &Network| network.forward(faces.clone()).valence_arousal.into_data();
+        assert_eq!(affect(&network), affect(&begun), "the head that fits comes along");
+        assert_eq!(begun.forward(faces).logits.dims(), [2, 5]);
+        assert!(more_classes(vec![8, 8]).init(&device).with_features_of(&bytes).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_network_moves_all_the_way_or_half_of_it() {
+        let device = Device::flex();
+        let (from, to) = (tiny().init(&device), tiny().init(&device));
+        let values = |network: &Network| {
+            let mut collected = Collected::default();
+            network.visit(&mut collected);
+            collected.tensors.into_iter().flat_map(|(_, _, values)| values).collect::<Vec<f32>>()
+        };
+        let (start, end) = (values(&from), values(&to));
+        for share in [0.5, 1.0] {
+            for ((a, b), found) in start.iter().zip(&end).zip(values(&from.clone().moved_towards(&to, share))) {
+                assert!((a + (b - a) * share - found).abs() < 1e-6);
+            }
+        }
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub async fn run(context: &Context, args: Demo) -> anyhow::Result<()> {
         release: NAME.into(),
         recipe: "affectory-s".into(),
         seed: args.seed,
+        knobs: Vec::new(),
         epochs: args.epochs.or(args.data.is_none().then_some(EPOCHS)),
         run: Some(NAME.into()),
         crop_memory: 2048,

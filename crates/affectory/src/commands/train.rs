@@ -6,7 +6,7 @@ use std::sync::Arc;
 use affectory_catalog::Project;
 use affectory_core::{CoreError, LabelSet, Sha256Hex};
 use affectory_evaluate::Evaluation;
-use affectory_learn::{LearnError, ReadImage, Recipe, RunIdentity, Sample, TrainJob, TrainReport, train};
+use affectory_learn::{LearnError, ReadImage, Recipe, RunIdentity, Sample, TrainJob, TrainReport, model_bytes, train};
 use affectory_release::{Release, ReleaseItem, load_release};
 use anyhow::{Context as _, bail};
 
@@ -51,11 +51,10 @@ pub async fn run(context: &Context, args: Train) -> anyhow::Result<()> {
 /// Trains, or goes on training, and scores the best epoch on the valid split; the demo comes through here, too.
 pub async fn train_one(context: &Context, project: &Project, args: &Train) -> anyhow::Result<(PathBuf, TrainReport)> {
     let release = load_release(project, &args.release).await?;
-    let mut recipe = Recipe::find(&args.recipe)?;
-    if let Some(epochs) = args.epochs {
-        recipe.epochs = epochs;
-        recipe = Recipe::parse(&args.recipe, &recipe.to_toml()?)?;
-    }
+    let epochs = args.epochs.map(|epochs| format!("epochs={epochs}"));
+    let knobs: Vec<String> = args.knobs.iter().cloned().chain(epochs).collect();
+    let recipe = Recipe::find(&args.recipe)?.with_knobs(&args.recipe, &knobs)?;
+    let start_weights = start_weights(project, &recipe)?;
     let recipe_name = Path::new(&args.recipe).file_stem().and_then(|s| s.to_str()).unwrap_or("recipe").to_owned();
     let run = args.run.clone().unwrap_or_else(|| format!("{}-{recipe_name}-s{}", args.release, args.seed));
     if run.starts_with('.') || !run.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) || run.len() > 128 {
@@ -82,6 +81,7 @@ pub async fn train_one(context: &Context, project: &Project, args: &Train) -> an
         folder: folder.clone(),
         n_loader_threads: LOADER_THREADS,
         crop_budget_bytes: args.crop_memory.saturating_mul(1 << 20),
+        start_weights,
     };
     let (stop, bars) = (context.stop.clone(), context.bars.clone());
     let report: Result<TrainReport, LearnError> =
@@ -91,6 +91,17 @@ pub async fn train_one(context: &Context, project: &Project, args: &Train) -> an
         score_run(&folder, &labels)?;
     }
     Ok((folder, report))
+}
+
+/// The weights that training starts from, if the recipe names any: a run of this project by its name, or what
+/// [`model_bytes`] knows.
+fn start_weights(project: &Project, recipe: &Recipe) -> anyhow::Result<Option<Vec<u8>>> {
+    if recipe.start_from.is_empty() {
+        return Ok(None);
+    }
+    let run = project.runs_dir().join(&recipe.start_from);
+    let name = if run.is_dir() { run.to_string_lossy().into_owned() } else { recipe.start_from.clone() };
+    Ok(Some(model_bytes(&name).context("start_from of the recipe: neither a run nor a model")?))
 }
 
 /// Writes every figure of the best epoch on the valid split beside its predictions.

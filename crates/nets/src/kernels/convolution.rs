@@ -131,16 +131,16 @@ pub(super) fn input_gradient(weight: &[f32], gradient: &[f32], sizes: Sizes) -> 
     }
     let mut input_gradient = vec![0.0; sizes.batch * sizes.in_picture()];
     let places = sizes.out_plane();
-    input_gradient
-        .par_chunks_mut(sizes.in_picture())
-        .zip(gradient.par_chunks(sizes.out_picture()))
-        .for_each_init(Vec::new, |unfolded, (to, from)| {
+    input_gradient.par_chunks_mut(sizes.in_picture()).zip(gradient.par_chunks(sizes.out_picture())).for_each_init(
+        Vec::new,
+        |unfolded, (to, from)| {
             unfolded.resize(sizes.n_terms() * places, 0.0);
             let left = (weight, Layout::dense(sizes.to, sizes.n_terms()).transposed());
             let right = (from, Layout::dense(sizes.to, places));
             multiply((unfolded, Layout::dense(sizes.n_terms(), places)), Place::Overwritten, left, right);
             fold(unfolded, sizes, to);
-        });
+        },
+    );
     input_gradient
 }
 
@@ -224,7 +224,13 @@ fn unfold(input: &[f32], n_pictures: usize, rows: std::ops::Range<usize>, sizes:
 }
 
 /// Stride 1 and a width that stays: the rows are one run of the plane, moved; what wraps around an edge is outside.
-fn unfold_shifted(plane: &[f32], rows: std::ops::Range<usize>, [down, right]: [usize; 2], sizes: Sizes, out: &mut [f32]) {
+fn unfold_shifted(
+    plane: &[f32],
+    rows: std::ops::Range<usize>,
+    [down, right]: [usize; 2],
+    sizes: Sizes,
+    out: &mut [f32],
+) {
     let Sizes { padding, width, height, .. } = sizes;
     // Output rows whose input row exists.
     let first = padding.saturating_sub(down).max(rows.start).min(rows.end);
@@ -241,7 +247,8 @@ fn unfold_shifted(plane: &[f32], rows: std::ops::Range<usize>, [down, right]: [u
     // The run may begin before the plane or end behind it by less than a row: those places are outside anyway.
     let skipped = (-from).max(0) as usize;
     let copied = (plane.len() as isize - from).min(n_values).max(skipped as isize) as usize;
-    inside[skipped..copied].copy_from_slice(&plane[(from + skipped as isize) as usize..(from + copied as isize) as usize]);
+    inside[skipped..copied]
+        .copy_from_slice(&plane[(from + skipped as isize) as usize..(from + copied as isize) as usize]);
     let (left, over) = (padding.saturating_sub(right), (right).saturating_sub(padding));
     for row in inside.chunks_exact_mut(width) {
         row[..left.min(width)].fill(0.0);

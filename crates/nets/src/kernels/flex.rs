@@ -63,16 +63,19 @@ fn normalise(
 ) -> FlexTensor {
     let (input, around) = (dense(input), around.map(dense));
     let (gamma, beta, moments) = (dense(gamma), dense(beta), dense(moments));
-    let statistics =
-        Statistics { moments: values(&moments), gamma: values(&gamma), beta: values(&beta), epsilon };
+    let statistics = Statistics { moments: values(&moments), gamma: values(&gamma), beta: values(&beta), epsilon };
     let sizes = normalisation_sizes(&input);
-    let output =
-        normalisation::normalise(values(&input), around.as_ref().map(values), statistics, has_relu, sizes);
+    let output = normalisation::normalise(values(&input), around.as_ref().map(values), statistics, has_relu, sizes);
     tensor(output, dims::<4>(&input))
 }
 
 impl Kernels for Flex {
-    fn convolve(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize, padding: usize) -> FloatTensor<Self> {
+    fn convolve(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        stride: usize,
+        padding: usize,
+    ) -> FloatTensor<Self> {
         convolve(&input, &weight, Finish::Plain, stride, padding)
     }
 

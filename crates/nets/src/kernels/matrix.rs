@@ -24,12 +24,7 @@ impl Layout {
 
     /// The same elements, rows and columns exchanged.
     pub(super) fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-        }
+        Self { rows: self.columns, columns: self.rows, row_stride: self.column_stride, column_stride: self.row_stride }
     }
 
     /// Places a slice must have for all elements to lie in it.
@@ -103,7 +98,12 @@ mod tests {
         // [1 2; 3 4] * [5 6; 7 8] = [19 22; 43 50], the right one given by columns, the product in rows of three places.
         let mut out = [1.0; 6];
         let right = (&[5.0, 7.0, 6.0, 8.0][..], Layout::dense(2, 2).transposed());
-        multiply((&mut out, Layout::strided(2, 2, 3)), Place::AddedTo, (&[1.0, 2.0, 3.0, 4.0], Layout::dense(2, 2)), right);
+        multiply(
+            (&mut out, Layout::strided(2, 2, 3)),
+            Place::AddedTo,
+            (&[1.0, 2.0, 3.0, 4.0], Layout::dense(2, 2)),
+            right,
+        );
         assert_eq!(out, [20.0, 23.0, 1.0, 44.0, 51.0, 1.0]);
     }
 
