@@ -56,6 +56,8 @@ pub enum Command {
     Train(Train),
     /// Score predictions against truth
     Evaluate(Evaluate),
+    /// Write a trained model for other programs
+    ExportModel(ExportModel),
     /// Read expression, valence and arousal from pictures
     Predict(Predict),
     /// Say what was found: database, storage, models, codecs
@@ -635,6 +637,26 @@ pub struct Train {
     /// Memory for crops kept between epochs, MiB
     #[arg(long, default_value_t = 2048)]
     pub crop_memory: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportModel {
+    /// A run of this project, a model file, or `affectory-s` for the model inside the program
+    pub model: String,
+    /// What the other program reads
+    #[arg(long, value_enum, default_value = "onnx")]
+    pub format: ModelFormat,
+    /// The file to write
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModelFormat {
+    /// Graph and weights; pixels in, probabilities and valence/arousal out
+    Onnx,
+    /// Weights by name
+    Safetensors,
 }
 
 #[derive(Debug, Args)]

@@ -38,16 +38,19 @@ pub struct AlexNet {
 }
 
 /// Zeros around the map, for each convolution.
-const PADDING: [usize; 5] = [2, 2, 1, 1, 1];
+pub(crate) const PADDING: [usize; 5] = [2, 2, 1, 1, 1];
+
+/// Side of the kernel and stride, for each convolution.
+pub(crate) const KERNELS: [(usize, usize); 5] = [(11, 4), (5, 1), (3, 1), (3, 1), (3, 1)];
 
 /// Convolutions after which the map is pooled.
-const POOLED: [usize; 3] = [0, 1, 4];
+pub(crate) const POOLED: [usize; 3] = [0, 1, 4];
 
 impl AlexNetConfig {
     /// Fresh weights from the device's random generator.
     pub fn init(&self, device: &Device) -> AlexNet {
-        let conv = |layer_idx: usize, from: usize, to: usize, kernel: usize, stride: usize| {
-            let padding = PADDING[layer_idx];
+        let conv = |layer_idx: usize, from: usize, to: usize| {
+            let (padding, (kernel, stride)) = (PADDING[layer_idx], KERNELS[layer_idx]);
             Conv2dConfig::new([from, to], [kernel, kernel])
                 .with_stride([stride, stride])
                 .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
@@ -56,11 +59,11 @@ impl AlexNetConfig {
         let width = self.hidden_width;
         AlexNet {
             convolutions: vec![
-                conv(0, self.input_channels, 64, 11, 4),
-                conv(1, 64, 192, 5, 1),
-                conv(2, 192, 384, 3, 1),
-                conv(3, 384, 256, 3, 1),
-                conv(4, 256, 256, 3, 1),
+                conv(0, self.input_channels, 64),
+                conv(1, 64, 192),
+                conv(2, 192, 384),
+                conv(3, 384, 256),
+                conv(4, 256, 256),
             ],
             pool: MaxPool2dConfig::new([3, 3])
                 .with_strides([2, 2])

@@ -12,6 +12,7 @@ mod landmarks68;
 mod layers;
 mod mtcnn;
 mod network;
+mod onnx;
 mod weights;
 
 pub use alexnet::{AlexNet, AlexNetConfig};
@@ -19,6 +20,7 @@ pub use backbone::{Backbone, BackboneConfig};
 pub use landmarks68::Landmarks68;
 pub use mtcnn::{MtcnnNets, ProposalMap, Shifts, WindowAnswer};
 pub use network::{Network, NetworkConfig};
+pub use onnx::onnx;
 pub use weights::{WeightsError, safetensors_metadata};
 
 use burn::tensor::Tensor;

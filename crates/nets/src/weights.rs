@@ -44,6 +44,14 @@ impl<'a> Weights<'a> {
         SafeTensors::deserialize(bytes).map(Self).map_err(|e| WeightsError::Format(e.to_string()))
     }
 
+    /// Shape and values of a tensor of 32-bit floats.
+    pub(crate) fn shaped(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), WeightsError> {
+        let view = self.0.tensor(name).map_err(|_| WeightsError::Missing(name.to_owned()))?;
+        let shape = view.shape().to_vec();
+        let values = self.values(name, &shape)?;
+        Ok((shape, values))
+    }
+
     /// The values of a tensor that must have this shape.
     pub(crate) fn values(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let view = self.0.tensor(name).map_err(|_| WeightsError::Missing(name.to_owned()))?;

@@ -6,6 +6,7 @@ mod collect;
 mod demo;
 mod doctor;
 mod evaluate;
+mod export_model;
 mod faces;
 mod import;
 mod init;
@@ -52,6 +53,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Recipes => recipes::run(&context),
         Command::Train(args) => train::run(&context, args).await,
         Command::Evaluate(args) => evaluate::run(&context, &args),
+        Command::ExportModel(args) => export_model::run(&context, &args).await,
         Command::Predict(args) => predict::run(&context, &args),
         Command::Doctor => doctor::run(&context).await,
     }
