@@ -50,8 +50,8 @@ pub enum Command {
     /// Build, check and export releases
     #[command(subcommand)]
     Release(ReleaseCommand),
-    /// List the training recipes inside the program
-    Recipes,
+    /// List the training recipes inside the program, or show one with every knob explained
+    Recipes(Recipes),
     /// Train a network on a release
     Train(Train),
     /// Score predictions against truth
@@ -637,6 +637,12 @@ pub struct Train {
     /// Memory for crops kept between epochs, MiB
     #[arg(long, default_value_t = 2048)]
     pub crop_memory: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Recipes {
+    /// A recipe, or a .toml file, to show as a file with every knob explained
+    pub recipe: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -179,8 +179,10 @@ fn a_training_killed_ten_times_ends_with_the_same_weights() {
     done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
     manifest_of(&project, "r");
     let recipe = folder.path().join("tiny.toml");
-    std::fs::write(&recipe, "widths = [8, 16]\nblocks = [1, 1]\ninput_side = 24\nepochs = 5\nbatch_size = 16\n")
-        .unwrap();
+    // Everything that draws at random or remembers: dropout, mixed faces, repeated faces, momentum, the running average.
+    let knobs = "widths = [8, 16]\nblocks = [1, 1]\ninput_side = 24\nepochs = 5\nbatch_size = 16\nmixup = 0.2\n\
+                 imbalance = \"up-sampling\"\nema_decay = 0.9\n";
+    std::fs::write(&recipe, knobs).unwrap();
     let train = |run: &'static str| {
         ["--project", text(&project), "train", "--release", "r", "--recipe", text(&recipe), "--run", run]
     };
@@ -194,6 +196,44 @@ fn a_training_killed_ten_times_ends_with_the_same_weights() {
         let read = |name: &str| std::fs::read(project.join("runs").join(name).join(file)).unwrap();
         assert!(read("wild") == read("calm"), "{file} differs");
     }
+}
+
+#[test]
+fn a_training_that_cannot_be_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let faces = drawn_faces(folder.path(), 60);
+    let project = folder.path().join("p");
+    done(&run(&["init", text(&project)]));
+    done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
+    manifest_of(&project, "r");
+    let train = |args: &[&str]| run(&[&["--project", text(&project), "train"], args].concat());
+    let tiny = ["--release", "r", "--set", "widths=[4]", "--set", "blocks=[1]", "--epochs", "1", "--run", "one"];
+    done(&train(&tiny));
+    let told = refused(&train(&[&tiny[..], &["--set", "dropout=0.5"]].concat()), 1);
+    assert!(told.contains("holds a run of another recipe"), "{told}");
+    let told = refused(&train(&["--release", "r", "--set", "dropuot=0.5"]), 1);
+    assert!(told.contains("dropuot"), "{told}");
+    let told = refused(&train(&["--release", "r", "--set", "start_from=nowhere"]), 1);
+    assert!(told.contains("start_from") && told.contains("nowhere"), "{told}");
+    // The network of the run `one` has other widths than the recipe's.
+    let told = refused(&train(&["--release", "r", "--set", "start_from=one"]), 1);
+    assert!(told.contains("the network needs"), "{told}");
+    std::fs::write(project.join("runs/one/model.safetensors"), b"cut").unwrap();
+    let told = refused(
+        &run(&["--project", text(&project), "export-model", "one", "--out", text(&folder.path().join("m"))]),
+        1,
+    );
+    assert!(told.contains("safetensors"), "{told}");
+    let lonely = folder.path().join("lonely");
+    std::fs::create_dir_all(lonely.join("happy")).unwrap();
+    let drawn = walk(&faces.join("happy")).into_iter().next().unwrap();
+    std::fs::copy(drawn, lonely.join("happy/1.png")).unwrap();
+    let small = folder.path().join("small");
+    done(&run(&["init", text(&small)]));
+    done(&run(&["--project", text(&small), "import", "folder", text(&lonely)]));
+    manifest_of(&small, "r");
+    let told = refused(&run(&["--project", text(&small), "train", "--release", "r"]), 1);
+    assert!(told.contains("no usable item in split"), "{told}");
 }
 
 #[test]

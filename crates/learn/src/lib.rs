@@ -14,6 +14,7 @@ mod data;
 mod error;
 mod export;
 mod imbalance;
+mod knobs;
 mod loader;
 mod loss;
 pub mod predict;

@@ -95,7 +95,7 @@ mod tests {
     fn discordance_is_one_minus_ccc_of_what_is_known() {
         // Valence 0.2, 0.4, 0.9 against 0.1, 0.5, 0.6 (CCC by hand: 2 * 0.05333 / (0.08667 + 0.04667 + 0.01)); arousal unknown.
         let batch = batch(&[0.0; 6], &[0.1, 0.0, 0.5, 0.0, 0.6, 0.0], &[1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
-        let recipe = Recipe { valence_arousal_loss: AffectLoss::Ccc, ..Recipe::default() };
+        let recipe = Recipe { valence_arousal_loss: AffectLoss::Ccc, valence_arousal_weight: 1.0, ..Recipe::default() };
         let found = value(&[0.0; 6], &[0.2, 9.0, 0.4, 9.0, 0.9, 9.0], &batch, &recipe);
         assert!((found - (1.0 - 2.0 * 0.053_333_3 / (0.086_666_7 + 0.046_666_7 + 0.01))).abs() < 1e-4, "{found}");
     }

@@ -1,236 +1,11 @@
-//! What does a training run consist of? One flat recipe, saved beside the weights it made.
+//! Where do recipes come from, and which are good? One flat recipe a run, saved beside the weights it made.
 
 use std::path::Path;
 
 use affectory_nets::{AlexNetConfig, BackboneConfig, NetworkConfig};
 
 use crate::LearnError;
-
-/// Which network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NetworkKind {
-    /// The residual default, with `widths` and `blocks`.
-    Backbone,
-    /// AffectNet's baseline, with `hidden_width`.
-    AlexNet,
-}
-
-/// What a network sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Colour {
-    /// One channel, BT.601 luma.
-    Grey,
-    /// Three channels.
-    Rgb,
-}
-
-impl Colour {
-    /// Channels of the input, 1 or 3.
-    pub const fn n_channels(self) -> usize {
-        match self {
-            Colour::Grey => 1,
-            Colour::Rgb => 3,
-        }
-    }
-}
-
-/// What the expression head is fitted to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Targets {
-    /// The consensus category alone.
-    Majority,
-    /// The distribution of the annotators' votes (Barsoum et al. 2016, "probabilistic label drawing"'s soft form).
-    Votes,
-}
-
-/// What is done about categories that are much rarer than others (the four answers of Mollahosseini et al. 2017).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Imbalance {
-    /// Nothing: faces as they come ("imbalanced").
-    None,
-    /// At most `class_cap` faces of a category, chosen once by the run's seed.
-    DownSampling,
-    /// Every category as often as the most frequent one: faces of the rarer ones are repeated.
-    UpSampling,
-    /// A face's loss is multiplied by the smallest category's count over that of its own.
-    WeightedLoss,
-}
-
-/// How the expression head's answer is compared with its target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// `-sum t ln p`.
-    CrossEntropy,
-    /// `sum t (1 - p^q) / q`, which believes a label less the less the network does (Zhang and Sabuncu 2018): for noisy
-    /// labels. `loss_q` towards 0 is cross-entropy, 1 is the mean absolute error.
-    GeneralisedCrossEntropy,
-}
-
-/// How valence and arousal are compared with their targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AffectLoss {
-    /// Mean squared error (the paper's Euclidean loss).
-    Mse,
-    /// `1 - CCC` over the batch, the mean of both dimensions.
-    Ccc,
-}
-
-/// Which of the two dimensions are learnt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dimensions {
-    /// Valence and arousal.
-    Both,
-    /// Valence alone.
-    Valence,
-    /// Arousal alone.
-    Arousal,
-}
-
-/// Which of a network's answers a recipe trains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Heads {
-    /// The expression.
-    pub expression: bool,
-    /// Valence.
-    pub valence: bool,
-    /// Arousal.
-    pub arousal: bool,
-}
-
-/// Every knob of a training run. Defaults are those of `affectory-s`.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Recipe {
-    /// One line for `affectory recipes`.
-    pub summary: String,
-    /// Which network.
-    pub network: NetworkKind,
-    /// Backbone: channels of each group of blocks.
-    pub widths: Vec<usize>,
-    /// Backbone: residual blocks of each group.
-    pub blocks: Vec<usize>,
-    /// AlexNet: width of its two fully connected layers.
-    pub hidden_width: usize,
-    /// Side of the square input in pixels, 16 to 512.
-    pub input_side: u32,
-    /// Grey or RGB.
-    pub colour: Colour,
-    /// Side of the square crop as a multiple of the face box's longer side.
-    pub crop_scale: f32,
-    /// Passes over the training split.
-    pub epochs: u32,
-    /// Faces in one step.
-    pub batch_size: usize,
-    /// Highest learning rate; reached after the warm-up, then falls to 0 along a cosine.
-    pub learning_rate: f64,
-    /// Epochs in which the learning rate rises linearly from 0.
-    pub warmup_epochs: f64,
-    /// Nesterov momentum of SGD.
-    pub momentum: f64,
-    /// L2 penalty of all weights.
-    pub weight_decay: f32,
-    /// Share of features dropped before the heads.
-    pub dropout: f64,
-    /// What the expression head is fitted to.
-    pub targets: Targets,
-    /// Votes for a category below this count as noise, for `targets = "votes"` (FER+'s custom is 2).
-    pub min_votes: u32,
-    /// Share of a target's mass that is spread evenly over all categories (Szegedy et al. 2016), [0, 1).
-    pub label_smoothing: f32,
-    /// How the expression head is fitted.
-    pub loss: Loss,
-    /// The q of the generalised cross-entropy, (0, 1].
-    pub loss_q: f64,
-    /// What is done about rare categories.
-    pub imbalance: Imbalance,
-    /// Most faces of a category with down-sampling; 0: as many as the median category has.
-    pub class_cap: usize,
-    /// Weight of the expression loss; 0: the head is not trained.
-    pub expression_weight: f64,
-    /// Weight of the valence/arousal loss beside the expression loss; 0: the head is not trained.
-    pub valence_arousal_weight: f64,
-    /// How valence and arousal are fitted.
-    pub valence_arousal_loss: AffectLoss,
-    /// Which of the two are.
-    pub dimensions: Dimensions,
-    /// Decay of the running average of the weights, which is what is scored and kept (Polyak and Juditsky 1992); 0: none.
-    pub ema_decay: f64,
-    /// Epochs without a better score on the valid split after which training ends; 0: all epochs.
-    pub patience: u32,
-    /// A model whose weights training starts from (a run, a `model.safetensors`, or `affectory-s` for the one inside
-    /// the program); heads with another number of categories start afresh. Empty: random weights.
-    pub start_from: String,
-    /// Train the heads alone.
-    pub freeze_features: bool,
-    /// Mirror every second face.
-    pub flip: bool,
-    /// Turn by up to this many degrees either way.
-    pub rotate_degrees: f32,
-    /// Grow or shrink by up to this share.
-    pub scale_spread: f32,
-    /// Shift by up to this share of the side, each way.
-    pub shift_share: f32,
-    /// Change brightness and contrast by up to this share.
-    pub light_spread: f32,
-    /// Change each colour channel by up to this share (RGB only).
-    pub colour_spread: f32,
-    /// Blank a rectangle of up to this share of the side, in every second face.
-    pub erase_share: f32,
-    /// Mix each face with another of its batch, in shares drawn from Beta(a, a) (Zhang et al. 2018); a up to 1, 0: never.
-    pub mixup: f64,
-}
-
-impl Default for Recipe {
-    fn default() -> Self {
-        Self {
-            summary: String::new(),
-            network: NetworkKind::Backbone,
-            widths: vec![32, 64, 128],
-            blocks: vec![1, 1, 1],
-            hidden_width: 4096,
-            input_side: 48,
-            colour: Colour::Grey,
-            crop_scale: 1.0,
-            epochs: 14,
-            batch_size: 64,
-            learning_rate: 0.06,
-            warmup_epochs: 1.0,
-            momentum: 0.9,
-            weight_decay: 5e-4,
-            dropout: 0.2,
-            targets: Targets::Votes,
-            min_votes: 2,
-            label_smoothing: 0.0,
-            loss: Loss::CrossEntropy,
-            loss_q: 0.7,
-            imbalance: Imbalance::None,
-            class_cap: 0,
-            expression_weight: 1.0,
-            valence_arousal_weight: 1.0,
-            valence_arousal_loss: AffectLoss::Mse,
-            dimensions: Dimensions::Both,
-            ema_decay: 0.0,
-            patience: 0,
-            start_from: String::new(),
-            freeze_features: false,
-            flip: true,
-            rotate_degrees: 12.0,
-            scale_spread: 0.12,
-            shift_share: 0.08,
-            light_spread: 0.2,
-            colour_spread: 0.0,
-            erase_share: 0.25,
-            mixup: 0.0,
-        }
-    }
-}
+pub use crate::knobs::{AffectLoss, Colour, Dimensions, Heads, Imbalance, Loss, NetworkKind, Recipe, Targets};
 
 /// The recipes inside the program, by name.
 const BUILT_IN: [(&str, &str); 11] = [
@@ -333,16 +108,6 @@ impl Recipe {
         }
     }
 
-    /// Which heads this recipe trains.
-    pub fn heads(&self) -> Heads {
-        let has_affect = self.valence_arousal_weight > 0.0;
-        Heads {
-            expression: self.expression_weight > 0.0,
-            valence: has_affect && self.dimensions != Dimensions::Arousal,
-            arousal: has_affect && self.dimensions != Dimensions::Valence,
-        }
-    }
-
     fn check(&self) -> Result<(), String> {
         let range = |name: &str, value: f64, low: f64, high: f64| {
             if (low..=high).contains(&value) {
@@ -401,10 +166,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_not_said_is_as_in_the_default_recipe() -> Result<(), LearnError> {
+        let named = Recipe::find("affectory-s")?;
+        assert_eq!(Recipe { summary: named.summary.clone(), ..Recipe::default() }, named);
+        Ok(())
+    }
+
+    #[test]
     fn built_in_recipes_are_valid_and_survive_their_own_toml() -> Result<(), LearnError> {
         for (name, _) in Recipe::built_in() {
             let recipe = Recipe::find(name)?;
             assert_eq!(Recipe::parse(name, &recipe.to_toml()?)?, recipe);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_explained_recipe_is_the_recipe() -> Result<(), LearnError> {
+        for (name, _) in Recipe::built_in() {
+            let recipe = Recipe::find(name)?;
+            let text = recipe.explained();
+            assert_eq!(Recipe::parse(name, &text)?, recipe);
+            assert!(text.contains("# Passes over the training split.\nepochs = "), "{text}");
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Pools(command) => pools::run(&context, command).await,
         Command::Annotations(args) => annotations::run(&context, args).await,
         Command::Release(args) => release::run(&context, args).await,
-        Command::Recipes => recipes::run(&context),
+        Command::Recipes(args) => recipes::run(&context, &args),
         Command::Train(args) => train::run(&context, args).await,
         Command::Evaluate(args) => evaluate::run(&context, &args),
         Command::ExportModel(args) => export_model::run(&context, &args).await,

@@ -1,0 +1,229 @@
+//! Which knobs has a training run, what does each do, and what is it if nothing is said?
+
+use std::fmt::Write as _;
+
+/// Which network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkKind {
+    /// The residual default, with `widths` and `blocks`.
+    Backbone,
+    /// AffectNet's baseline, with `hidden_width`.
+    AlexNet,
+}
+
+/// What a network sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Colour {
+    /// One channel, BT.601 luma.
+    Grey,
+    /// Three channels.
+    Rgb,
+}
+
+impl Colour {
+    /// Channels of the input, 1 or 3.
+    pub const fn n_channels(self) -> usize {
+        match self {
+            Colour::Grey => 1,
+            Colour::Rgb => 3,
+        }
+    }
+}
+
+/// What the expression head is fitted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Targets {
+    /// The consensus category alone.
+    Majority,
+    /// The distribution of the annotators' votes (Barsoum et al. 2016, "probabilistic label drawing"'s soft form).
+    Votes,
+}
+
+/// What is done about categories that are much rarer than others (the four answers of Mollahosseini et al. 2017).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Imbalance {
+    /// Nothing: faces as they come ("imbalanced").
+    None,
+    /// At most `class_cap` faces of a category, chosen once by the run's seed.
+    DownSampling,
+    /// Every category as often as the most frequent one: faces of the rarer ones are repeated.
+    UpSampling,
+    /// A face's loss is multiplied by the smallest category's count over that of its own.
+    WeightedLoss,
+}
+
+/// How the expression head's answer is compared with its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// `-sum t ln p`.
+    CrossEntropy,
+    /// `sum t (1 - p^q) / q`, which believes a label less the less the network does (Zhang and Sabuncu 2018): for noisy
+    /// labels. `loss_q` towards 0 is cross-entropy, 1 is the mean absolute error.
+    GeneralisedCrossEntropy,
+}
+
+/// How valence and arousal are compared with their targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AffectLoss {
+    /// Mean squared error (the paper's Euclidean loss).
+    Mse,
+    /// `1 - CCC` over the batch, the mean of both dimensions.
+    Ccc,
+}
+
+/// Which of the two dimensions are learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dimensions {
+    /// Valence and arousal.
+    Both,
+    /// Valence alone.
+    Valence,
+    /// Arousal alone.
+    Arousal,
+}
+
+/// Which of a network's answers a recipe trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Heads {
+    /// The expression.
+    pub expression: bool,
+    /// Valence.
+    pub valence: bool,
+    /// Arousal.
+    pub arousal: bool,
+}
+
+/// Declares [`Recipe`]: every knob once, with its explanation and its default.
+macro_rules! knobs {
+    ($($(#[doc = $explanation:literal])+ $knob:ident: $kind:ty = $default:expr,)+) => {
+        /// Every knob of a training run. Defaults are those of `affectory-s`.
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Recipe {
+            $($(#[doc = $explanation])+ pub $knob: $kind,)+
+        }
+
+        impl Default for Recipe {
+            fn default() -> Self {
+                Self { $($knob: $default,)+ }
+            }
+        }
+
+        /// The knobs in order, each with the lines of its explanation.
+        const EXPLANATIONS: &[(&str, &[&str])] = &[$((stringify!($knob), &[$($explanation),+]),)+];
+    };
+}
+
+knobs! {
+    /// One line for `affectory recipes`.
+    summary: String = String::new(),
+    /// Which network.
+    network: NetworkKind = NetworkKind::Backbone,
+    /// Backbone: channels of each group of blocks.
+    widths: Vec<usize> = vec![32, 64, 128],
+    /// Backbone: residual blocks of each group.
+    blocks: Vec<usize> = vec![2, 2, 2],
+    /// AlexNet: width of its two fully connected layers.
+    hidden_width: usize = 4096,
+    /// Side of the square input in pixels, 16 to 512.
+    input_side: u32 = 48,
+    /// Grey or RGB.
+    colour: Colour = Colour::Grey,
+    /// Side of the square crop as a multiple of the face box's longer side.
+    crop_scale: f32 = 1.0,
+    /// Passes over the training split.
+    epochs: u32 = 20,
+    /// Faces in one step.
+    batch_size: usize = 64,
+    /// Highest learning rate; reached after the warm-up, then falls to 0 along a cosine.
+    learning_rate: f64 = 0.06,
+    /// Epochs in which the learning rate rises linearly from 0.
+    warmup_epochs: f64 = 1.0,
+    /// Nesterov momentum of SGD.
+    momentum: f64 = 0.9,
+    /// L2 penalty of all weights.
+    weight_decay: f32 = 5e-4,
+    /// Share of features dropped before the heads.
+    dropout: f64 = 0.2,
+    /// What the expression head is fitted to.
+    targets: Targets = Targets::Votes,
+    /// Votes for a category below this count as noise, for `targets = "votes"` (FER+'s custom is 2).
+    min_votes: u32 = 2,
+    /// Share of a target's mass that is spread evenly over all categories (Szegedy et al. 2016), [0, 1).
+    label_smoothing: f32 = 0.0,
+    /// How the expression head is fitted.
+    loss: Loss = Loss::CrossEntropy,
+    /// The q of the generalised cross-entropy, (0, 1].
+    loss_q: f64 = 0.7,
+    /// What is done about rare categories.
+    imbalance: Imbalance = Imbalance::None,
+    /// Most faces of a category with down-sampling; 0: as many as the median category has.
+    class_cap: usize = 0,
+    /// Weight of the expression loss; 0: the head is not trained.
+    expression_weight: f64 = 1.0,
+    /// Weight of the valence/arousal loss beside the expression loss; 0: the head is not trained.
+    valence_arousal_weight: f64 = 0.5,
+    /// How valence and arousal are fitted.
+    valence_arousal_loss: AffectLoss = AffectLoss::Mse,
+    /// Which of the two are.
+    dimensions: Dimensions = Dimensions::Both,
+    /// Decay of the running average of the weights, which is what is scored and kept (Polyak and Juditsky 1992); 0: none.
+    ema_decay: f64 = 0.998,
+    /// Epochs without a better score on the valid split after which training ends; 0: all epochs.
+    patience: u32 = 0,
+    /// A model whose weights training starts from (a run, a `model.safetensors`, or `affectory-s` for the one inside
+    /// the program); heads with another number of categories start afresh. Empty: random weights.
+    start_from: String = String::new(),
+    /// Train the heads alone.
+    freeze_features: bool = false,
+    /// Mirror every second face.
+    flip: bool = true,
+    /// Turn by up to this many degrees either way.
+    rotate_degrees: f32 = 15.0,
+    /// Grow or shrink by up to this share.
+    scale_spread: f32 = 0.15,
+    /// Shift by up to this share of the side, each way.
+    shift_share: f32 = 0.08,
+    /// Change brightness and contrast by up to this share.
+    light_spread: f32 = 0.25,
+    /// Change each colour channel by up to this share (RGB only).
+    colour_spread: f32 = 0.0,
+    /// Blank a rectangle of up to this share of the side, in every second face.
+    erase_share: f32 = 0.3,
+    /// Mix each face with another of its batch, in shares drawn from Beta(a, a) (Zhang et al. 2018); a up to 1, 0: never.
+    mixup: f64 = 0.0,
+}
+
+impl Recipe {
+    /// Which heads this recipe trains.
+    pub fn heads(&self) -> Heads {
+        let has_affect = self.valence_arousal_weight > 0.0;
+        Heads {
+            expression: self.expression_weight > 0.0,
+            valence: has_affect && self.dimensions != Dimensions::Arousal,
+            arousal: has_affect && self.dimensions != Dimensions::Valence,
+        }
+    }
+
+    /// The recipe as a TOML file in which every knob stands under its explanation.
+    pub fn explained(&self) -> String {
+        // Numbers, words and lists of numbers always have a TOML form.
+        let values = toml::Table::try_from(self).unwrap_or_default();
+        let mut text = String::new();
+        for (knob, explanation) in EXPLANATIONS {
+            let Some(value) = values.get(*knob) else { continue };
+            for line in *explanation {
+                let _ = writeln!(text, "#{}", line.replace("[`", "`").replace("`]", "`"));
+            }
+            let _ = writeln!(text, "{knob} = {value}\n");
+        }
+        text
+    }
+}
