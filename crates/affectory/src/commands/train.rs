@@ -25,7 +25,7 @@ pub async fn run(context: &Context, args: Train) -> anyhow::Result<()> {
         Method::Network => "epoch",
         Method::HogSvm => "    C",
     };
-    let named = |number: u32| match report.costs.get(number as usize - 1) {
+    let named = |number: u32| match report.costs.get((number as usize).saturating_sub(1)) {
         Some(cost) => cost.to_string(),
         None => number.to_string(),
     };
