@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use affectory_core::LabelSet;
 use affectory_nets::Network;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
@@ -19,7 +20,7 @@ use crate::LearnError;
 use crate::curves::curves_svg;
 use crate::data::Sample;
 use crate::predict::ModelCard;
-use crate::recipe::Recipe;
+use crate::recipe::{Heads, Recipe};
 use crate::scores::{Guess, Scores};
 use crate::training::TrainJob;
 
@@ -196,7 +197,15 @@ impl RunFolder {
         let card = ModelCard::new(job, epoch);
         let metadata =
             HashMap::from([(ModelCard::KEY.to_owned(), String::from_utf8_lossy(&to_json(&card)).into_owned())]);
-        self.write("model.safetensors", &network.to_safetensors(metadata)?)
+        self.save_model(&network.to_safetensors(metadata)?)
+    }
+
+    /// Writes `model.safetensors` as it is given.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn save_model(&self, bytes: &[u8]) -> Result<(), LearnError> {
+        self.write("model.safetensors", bytes)
     }
 
     /// Writes the best epoch's answers on the valid split as the contract's CSV, and beside it the truth and the votes that
@@ -204,8 +213,14 @@ impl RunFolder {
     ///
     /// # Errors
     /// What the file system refuses.
-    pub fn save_predictions(&self, samples: &[Sample], guesses: &[Guess], job: &TrainJob) -> Result<(), LearnError> {
-        let predictions = crate::scores::predictions_csv(samples, guesses, &job.labels, job.recipe.heads());
+    pub fn save_predictions(
+        &self,
+        samples: &[Sample],
+        guesses: &[Guess],
+        labels: &LabelSet,
+        heads: Heads,
+    ) -> Result<(), LearnError> {
+        let predictions = crate::scores::predictions_csv(samples, guesses, labels, heads);
         self.write("valid-predictions.csv", predictions.as_bytes())?;
         self.write("valid-votes.csv", crate::scores::votes_csv(samples).as_bytes())?;
         self.write("valid-truth.csv", crate::scores::truth_csv(samples).as_bytes())

@@ -58,6 +58,12 @@ pub enum LearnError {
         #[source]
         source: std::io::Error,
     },
+    /// A picture or options that no histogram of gradients can be made from.
+    #[error("HOG: {0}")]
+    Hog(String),
+    /// Features, classes or targets that a linear machine cannot learn from.
+    #[error("cannot fit a linear machine: {0}")]
+    Unfit(String),
     /// Weights that do not fit.
     #[error(transparent)]
     Weights(#[from] affectory_nets::WeightsError),

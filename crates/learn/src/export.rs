@@ -7,6 +7,7 @@ use affectory_nets::onnx;
 
 use crate::LearnError;
 use crate::predict::Predictor;
+use crate::recipe::Method;
 
 /// What other programs read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,10 @@ pub fn export_model(path: &Path, bytes: &[u8], format: ModelFormat) -> Result<Ve
     let model = Predictor::from_bytes(path, bytes)?;
     match format {
         ModelFormat::Safetensors => Ok(bytes.to_vec()),
+        ModelFormat::Onnx if model.card().recipe.method == Method::HogSvm => {
+            let reason = "linear machines have no ONNX form here: --format safetensors has their weights".into();
+            Err(LearnError::BadModel { path: path.to_owned(), reason })
+        }
         ModelFormat::Onnx => {
             let card = model.card();
             let labels = LabelSet::parse(&card.run.labels)

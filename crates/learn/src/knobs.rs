@@ -2,6 +2,19 @@
 
 use std::fmt::Write as _;
 
+use crate::conventional::{BlockNorm, ClassWeights, HogOptions};
+
+/// What is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// A network, by gradient descent.
+    Network,
+    /// Linear machines on histograms of oriented gradients, AffectNet's conventional baseline: knobs `hog_...`, `costs`
+    /// and `class_weights`, besides input, crop and heads.
+    HogSvm,
+}
+
 /// Which network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -124,6 +137,8 @@ macro_rules! knobs {
 knobs! {
     /// One line for `affectory recipes`.
     summary: String = String::new(),
+    /// What is trained: a network, or hog-svm, linear machines on histograms of oriented gradients.
+    method: Method = Method::Network,
     /// Which network.
     network: NetworkKind = NetworkKind::Backbone,
     /// Backbone: channels of each group of blocks.
@@ -199,6 +214,18 @@ knobs! {
     erase_share: f32 = 0.3,
     /// Mix each face with another of its batch, in shares drawn from Beta(a, a) (Zhang et al. 2018); a up to 1, 0: never.
     mixup: f64 = 0.0,
+    /// HOG: bins of a histogram over 180 degrees.
+    hog_orientations: usize = 9,
+    /// HOG: side of a cell in pixels.
+    hog_cell: usize = 8,
+    /// HOG: side of a block in cells.
+    hog_block: usize = 2,
+    /// HOG: by what a block is divided (L1, L1-sqrt, L2, L2-Hys).
+    hog_norm: BlockNorm = BlockNorm::L2Hys,
+    /// Linear machines: the prices C of an error that are tried; the valid split decides, for each head by itself.
+    costs: Vec<f64> = vec![0.01, 0.1, 1.0],
+    /// Linear machines: how much an error on a rare category costs beside one on others (none, balanced, rarest).
+    class_weights: ClassWeights = ClassWeights::None,
 }
 
 impl Recipe {
@@ -209,6 +236,16 @@ impl Recipe {
             expression: self.expression_weight > 0.0,
             valence: has_affect && self.dimensions != Dimensions::Arousal,
             arousal: has_affect && self.dimensions != Dimensions::Valence,
+        }
+    }
+
+    /// The descriptor this recipe asks for.
+    pub fn hog(&self) -> HogOptions {
+        HogOptions {
+            orientations: self.hog_orientations,
+            pixels_per_cell: [self.hog_cell; 2],
+            cells_per_block: [self.hog_block; 2],
+            block_norm: self.hog_norm,
         }
     }
 

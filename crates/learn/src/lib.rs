@@ -5,10 +5,12 @@
 //! `model.safetensors`; and predictions for new faces. This crate knows nothing of the catalogue,
 //! of detectors or of how a release was made.
 //!
-//! Reading order: [`recipe`], `data`, `imbalance`, `loader`, `loss`, `training` (the loop), `checkpoint`, [`predict`].
+//! Reading order: [`recipe`], `data`, `imbalance`, `loader`, `loss`, `training` (the loop), `checkpoint`, [`predict`];
+//! [`conventional`] is what came before networks.
 
 mod augment;
 mod checkpoint;
+pub mod conventional;
 mod curves;
 mod data;
 mod error;
@@ -27,6 +29,6 @@ pub use data::{ReadImage, Sample, face_crop};
 pub use error::LearnError;
 pub use export::{ModelFormat, export_model};
 pub use predict::{ModelCard, Prediction, Predictor, model_bytes};
-pub use recipe::Recipe;
+pub use recipe::{Colour, Recipe};
 pub use scores::{Guess, Scores, predictions_csv, truth_csv, votes_csv};
 pub use training::{TrainJob, TrainReport, learning_rate, train};

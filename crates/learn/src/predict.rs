@@ -1,4 +1,4 @@
-//! What does a trained network say of a face in a photograph?
+//! What does a trained model say of a face in a photograph?
 
 use std::path::Path;
 
@@ -10,8 +10,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::LearnError;
 use crate::augment::normalise;
 use crate::checkpoint::{Epoch, RunIdentity, file, parse_json};
+use crate::conventional::ConventionalModel;
 use crate::data::face_crop;
-use crate::recipe::Recipe;
+use crate::recipe::{Method, Recipe};
 use crate::training::{TrainJob, guess};
 
 /// Everything a model file says of itself, in its safetensors header.
@@ -21,7 +22,7 @@ pub struct ModelCard {
     pub run: RunIdentity,
     /// How.
     pub recipe: Recipe,
-    /// The epoch kept, with its scores on the valid split.
+    /// The epoch kept (of linear machines the trial whose C was chosen), with its scores on the valid split.
     pub epoch: Epoch,
     /// Faces in the training split.
     pub n_train: usize,
@@ -68,11 +69,17 @@ pub struct Prediction {
     pub is_proxy: bool,
 }
 
-/// A trained network, ready for faces.
+/// What answers; the recipe in a model's file says which.
+enum Model {
+    Network(Network),
+    Conventional(ConventionalModel),
+}
+
+/// A trained model, ready for faces.
 pub struct Predictor {
     card: ModelCard,
     labels: LabelSet,
-    network: Network,
+    model: Model,
     /// How a detector's box becomes one that frames a face as the training data does: side as a share of the box's
     /// longer side, and how far up the middle moves as a share of that side.
     framing: [f32; 2],
@@ -95,8 +102,19 @@ pub fn model_bytes(name: &str) -> Result<Vec<u8>, LearnError> {
         return Ok(BUNDLED.to_vec());
     }
     let path = Path::new(name);
-    let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
-    std::fs::read(&path).map_err(|e| file("read", &path, e))
+    read_model(&if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() })
+}
+
+/// No model has more; what is larger is none, and does not fill the memory.
+const MAX_MODEL_BYTES: u64 = 2 << 30;
+
+fn read_model(path: &Path) -> Result<Vec<u8>, LearnError> {
+    let size_bytes = std::fs::metadata(path).map_err(|e| file("read", path, e))?.len();
+    if size_bytes > MAX_MODEL_BYTES {
+        let reason = format!("{size_bytes} bytes are more than any model has");
+        return Err(LearnError::BadModel { path: path.to_owned(), reason });
+    }
+    std::fs::read(path).map_err(|e| file("read", path, e))
 }
 
 impl Predictor {
@@ -115,8 +133,7 @@ impl Predictor {
     /// [`LearnError::BadModel`] or [`LearnError::Weights`].
     pub fn load(path: &Path) -> Result<Self, LearnError> {
         let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
-        let bytes = std::fs::read(&path).map_err(|e| file("read", &path, e))?;
-        Self::from_bytes(&path, &bytes)
+        Self::from_bytes(&path, &read_model(&path)?)
     }
 
     /// Reads a model from memory; `path` is only for messages.
@@ -131,9 +148,14 @@ impl Predictor {
         // The header comes from outside: a recipe that passes here cannot ask for absurd sizes.
         let recipe = Recipe::parse("model", &card.recipe.to_toml()?)?;
         let labels = LabelSet::parse(&card.run.labels).map_err(|e| bad(e.to_string()))?;
-        let device = Device::flex();
-        let network = recipe.network(labels.n_classes()).init(&device).with_safetensors(bytes)?;
-        Ok(Self { card, labels, network, framing: [1.0, 0.0] })
+        let model = match recipe.method {
+            Method::Network => {
+                let network = recipe.network(labels.n_classes()).init(&Device::flex());
+                Model::Network(network.with_safetensors(bytes)?)
+            }
+            Method::HogSvm => Model::Conventional(ConventionalModel::from_bytes(path, bytes)?),
+        };
+        Ok(Self { card, labels, model, framing: [1.0, 0.0] })
     }
 
     /// What the model says of itself.
@@ -163,11 +185,17 @@ impl Predictor {
         BoundingBox { y: square.y - lift * square.height / scale, ..square }
     }
 
-    /// Expression and affect of each face box in a picture. Each face is seen plain and mirrored, and the answers averaged.
+    /// Expression and affect of each face box in a picture. A network sees each face plain and mirrored, and the answers
+    /// are averaged.
     pub fn predict(&self, picture: &RgbImage, faces: &[BoundingBox]) -> Vec<Prediction> {
-        if faces.is_empty() {
-            return Vec::new();
+        match &self.model {
+            _ if faces.is_empty() => Vec::new(),
+            Model::Network(network) => self.predict_by(network, picture, faces),
+            Model::Conventional(model) => faces.iter().map(|face| model.predict(picture, *face)).collect(),
         }
+    }
+
+    fn predict_by(&self, network: &Network, picture: &RgbImage, faces: &[BoundingBox]) -> Vec<Prediction> {
         let recipe = &self.card.recipe;
         let side = recipe.input_side as usize;
         let n_channels = recipe.colour.n_channels();
@@ -184,7 +212,7 @@ impl Predictor {
         }
         let shape = [faces.len() * 2, n_channels, side, side];
         let tensor = Tensor::from_data(TensorData::new(pixels, shape), &Device::flex());
-        guess(&self.network, tensor)
+        guess(network, tensor)
             .chunks_exact(2)
             .map(|pair| {
                 let mean = |a: f32, b: f32| f32::midpoint(a, b);

@@ -5,10 +5,10 @@ use std::path::Path;
 use affectory_nets::{AlexNetConfig, BackboneConfig, NetworkConfig};
 
 use crate::LearnError;
-pub use crate::knobs::{AffectLoss, Colour, Dimensions, Heads, Imbalance, Loss, NetworkKind, Recipe, Targets};
+pub use crate::knobs::{AffectLoss, Colour, Dimensions, Heads, Imbalance, Loss, Method, NetworkKind, Recipe, Targets};
 
 /// The recipes inside the program, by name.
-const BUILT_IN: [(&str, &str); 11] = [
+const BUILT_IN: [(&str, &str); 13] = [
     ("affectory-s", include_str!("../recipes/affectory-s.toml")),
     ("affectory-m", include_str!("../recipes/affectory-m.toml")),
     ("affectory-s-transfer", include_str!("../recipes/affectory-s-transfer.toml")),
@@ -20,6 +20,8 @@ const BUILT_IN: [(&str, &str); 11] = [
     ("alexnet-valence", include_str!("../recipes/alexnet-valence.toml")),
     ("alexnet-arousal", include_str!("../recipes/alexnet-arousal.toml")),
     ("alexnet-ccc", include_str!("../recipes/alexnet-ccc.toml")),
+    ("hog-svm", include_str!("../recipes/hog-svm.toml")),
+    ("hog-svm-balanced", include_str!("../recipes/hog-svm-balanced.toml")),
 ];
 
 impl Recipe {
@@ -142,6 +144,28 @@ impl Recipe {
         if !(heads.expression || heads.valence || heads.arousal) {
             return Err("expression_weight and valence_arousal_weight are both 0: nothing is left to learn".into());
         }
+        match self.method {
+            Method::Network => self.check_network(),
+            Method::HogSvm => self.check_linear(),
+        }
+    }
+
+    fn check_linear(&self) -> Result<(), String> {
+        let side = self.input_side as usize;
+        self.hog().n_features(side, side).map_err(|e| e.to_string())?;
+        if self.costs.is_empty() || self.costs.len() > 20 || self.costs.iter().any(|c| !(1e-6..=1e6).contains(c)) {
+            return Err(format!("costs = {:?}: 1 to 20 of them, each in 1e-6 to 1e6", self.costs));
+        }
+        if self.imbalance != Imbalance::None {
+            return Err("linear machines answer rare categories by class_weights: leave imbalance = \"none\"".into());
+        }
+        if !self.start_from.is_empty() {
+            return Err("linear machines start from nothing: leave start_from empty".into());
+        }
+        Ok(())
+    }
+
+    fn check_network(&self) -> Result<(), String> {
         if self.freeze_features && self.start_from.is_empty() {
             return Err("freeze_features keeps random features: say what to start_from".into());
         }
@@ -215,6 +239,11 @@ mod tests {
         let message = |text: &str| Recipe::parse("mine", text).err().map(|e| e.to_string()).unwrap_or_default();
         assert!(message("learning_rat = 0.1").contains("learning_rat"));
         assert!(message("batch_size = 1").contains("batch_size"));
+        let linear = |knob: &str| message(&format!("method = \"hog-svm\"\n{knob}"));
+        assert_eq!(linear(""), "");
+        assert!(linear("costs = [0.1, -1.0]").contains("costs"));
+        assert!(linear("input_side = 16\nhog_cell = 9").contains("smaller than one block of 18x18"));
+        assert!(linear("imbalance = \"up-sampling\"").contains("class_weights"));
         assert!(Recipe::find("affectory-xl").is_err_and(|e| e.to_string().contains("affectory-s")));
     }
 }

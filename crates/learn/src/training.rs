@@ -18,7 +18,7 @@ use crate::data::{Faces, ReadImage, Sample};
 use crate::imbalance::Balance;
 use crate::loader::{Batch, Batches, Plan, epoch_seed};
 use crate::loss::loss;
-use crate::recipe::Recipe;
+use crate::recipe::{Method, Recipe};
 use crate::scores::{Guess, score};
 
 /// Everything a run is made of.
@@ -48,8 +48,12 @@ pub struct TrainJob {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainReport {
-    /// Every epoch so far.
+    /// What was trained.
+    pub method: Method,
+    /// Every epoch so far; with linear machines one entry for each of the recipe's costs.
     pub history: Vec<Epoch>,
+    /// C of each entry; empty for a network.
+    pub costs: Vec<f64>,
     /// The best epoch, by [`Epoch::selection`].
     pub best: Option<Epoch>,
     /// Whether all epochs are done, or patience ended; otherwise the same command goes on.
@@ -63,19 +67,31 @@ pub struct TrainReport {
 /// # Errors
 /// [`LearnError`]; the folder can be resumed after any of them.
 pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<TrainReport, LearnError> {
-    let in_split = |split: Split| -> Vec<Sample> {
-        job.samples.iter().filter(|s| s.split == split && is_usable(s, job)).cloned().collect()
+    match job.recipe.method {
+        Method::Network => train_network(job, stop, progress),
+        Method::HogSvm => crate::conventional::train(job, stop, progress),
+    }
+}
+
+/// Usable faces of the train and of the valid split.
+pub(crate) fn faces_to_learn(job: &TrainJob, budget_bytes: u64) -> Result<[Arc<Faces>; 2], LearnError> {
+    let faces = |split: Split| {
+        let samples: Vec<Sample> =
+            job.samples.iter().filter(|s| s.split == split && is_usable(s, job)).cloned().collect();
+        Arc::new(Faces::new(samples, Arc::clone(&job.read), &job.recipe, budget_bytes))
     };
-    let faces = |samples| Arc::new(Faces::new(samples, Arc::clone(&job.read), &job.recipe, job.crop_budget_bytes));
-    let train_faces = faces(in_split(Split::Train));
-    let valid_faces = faces(in_split(Split::Valid));
-    if train_faces.is_empty() {
+    let (train, valid) = (faces(Split::Train), faces(Split::Valid));
+    if train.is_empty() {
         return Err(LearnError::EmptySplit("train"));
     }
-    if valid_faces.is_empty() {
+    if valid.is_empty() {
         return Err(LearnError::EmptySplit("valid"));
     }
+    Ok([train, valid])
+}
 
+fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<TrainReport, LearnError> {
+    let [train_faces, valid_faces] = faces_to_learn(job, job.crop_budget_bytes)?;
     let folder = RunFolder::open(&job.folder, &job.identity, &job.recipe)?;
     let device = Device::flex().autodiff();
     device.seed(job.seed);
@@ -148,7 +164,7 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
         let finished = Epoch { epoch, train_loss: loss_sum / n_batches as f64, scores };
         if state.best.as_ref().is_none_or(|best| finished.selection() > best.selection()) {
             folder.save_best(&scored, job, &finished)?;
-            folder.save_predictions(valid_faces.samples(), &guesses, job)?;
+            folder.save_predictions(valid_faces.samples(), &guesses, &job.labels, job.recipe.heads())?;
             state.best = Some(finished.clone());
         }
         state.history.push(finished);
@@ -181,7 +197,14 @@ fn is_out_of_patience(state: &State, recipe: &Recipe) -> bool {
 
 fn report(state: State, recipe: &Recipe, n_parameters: usize) -> TrainReport {
     let is_complete = state.history.len() as u32 >= recipe.epochs || is_out_of_patience(&state, recipe);
-    TrainReport { history: state.history, best: state.best, is_complete, n_parameters }
+    TrainReport {
+        method: recipe.method,
+        history: state.history,
+        costs: Vec::new(),
+        best: state.best,
+        is_complete,
+        n_parameters,
+    }
 }
 
 /// A face teaches something if it has a label for one of the heads that are trained.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use affectory_catalog::Project;
 use affectory_core::{CoreError, LabelSet, Sha256Hex};
 use affectory_evaluate::Evaluation;
+use affectory_learn::recipe::Method;
 use affectory_learn::{LearnError, ReadImage, Recipe, RunIdentity, Sample, TrainJob, TrainReport, model_bytes, train};
 use affectory_release::{Release, ReleaseItem, load_release};
 use anyhow::{Context as _, bail};
@@ -19,13 +20,22 @@ const LOADER_THREADS: usize = 2;
 pub async fn run(context: &Context, args: Train) -> anyhow::Result<()> {
     let project = context.open().await?;
     let (folder, report) = train_one(context, &project, &args).await?;
-    let mut text = String::from("epoch  loss    accuracy  macro F1  CCC valence  CCC arousal   (valid split)\n");
+    // Linear machines have no epochs: their history is one line a C.
+    let step = match report.method {
+        Method::Network => "epoch",
+        Method::HogSvm => "    C",
+    };
+    let named = |number: u32| match report.costs.get((number as usize).saturating_sub(1)) {
+        Some(cost) => cost.to_string(),
+        None => number.to_string(),
+    };
+    let mut text = format!("{step}  loss    accuracy  macro F1  CCC valence  CCC arousal   (valid split)\n");
     for epoch in &report.history {
         let s = &epoch.scores;
         let figure = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
         text += &format!(
-            "{:5}  {:.4}  {:8}  {:8}  {:11}  {}\n",
-            epoch.epoch,
+            "{:>5}  {:.4}  {:8}  {:8}  {:11}  {}\n",
+            named(epoch.epoch),
             epoch.train_loss,
             figure(s.accuracy),
             figure(s.f1_macro),
@@ -34,14 +44,21 @@ pub async fn run(context: &Context, args: Train) -> anyhow::Result<()> {
         );
     }
     if let Some(best) = &report.best {
-        text += &format!("kept: epoch {}, {} weights\n", best.epoch, report.n_parameters);
+        text += &format!("kept: {} {}, {} weights\n", step.trim(), named(best.epoch), report.n_parameters);
     }
-    text += &format!("in {}: model.safetensors, curves.svg, confusion.svg, scores.md", shown(&folder));
+    let curves = match report.method {
+        Method::Network => " curves.svg,",
+        Method::HogSvm => "",
+    };
+    text += &format!("in {}: model.safetensors,{curves} confusion.svg, scores.md", shown(&folder));
     let json = serde_json::json!({
         "run": folder, "history": report.history, "best": report.best,
-        "is_complete": report.is_complete, "parameters": report.n_parameters,
+        "costs": report.costs, "is_complete": report.is_complete, "parameters": report.n_parameters,
     });
     context.print(&text, &json)?;
+    if !report.is_complete && report.method == Method::HogSvm {
+        bail!("stopped before every C was tried: the same command begins anew");
+    }
     if !report.is_complete {
         bail!("stopped before the last epoch: the same command goes on from the last whole one");
     }
