@@ -37,8 +37,11 @@ mod regression;
 mod answers;
 
 mod agreement;
-mod bootstrap;
 mod reliability;
+
+mod binomial;
+mod bootstrap;
+mod resample;
 
 mod consensus;
 mod dawid_skene;
