@@ -41,6 +41,9 @@ mod reliability;
 
 mod binomial;
 mod bootstrap;
+mod intervals;
+mod metric;
+mod paired;
 mod resample;
 
 mod consensus;
@@ -66,8 +69,11 @@ pub use confusion::{Averaged, Class, ConfusionMatrix, KappaWeights};
 pub use consensus::{Consensus, Vote, majority, plurality, soft_label, vote_counts};
 pub use dawid_skene::{AnnotatorConfusion, DawidSkene, DawidSkeneOptions, dawid_skene};
 pub use error::EvaluateError;
-pub use evaluation::{Evaluation, Missing, SkewNormalised, evaluate};
+pub use evaluation::{Evaluation, Matched, Missing, Pairs, SkewNormalised, evaluate, match_images};
+pub use intervals::{Intervals, MAX_RANKED_ROWS, intervals};
 pub use method::{ConsensusMethod, ConsensusResult, FaceConsensus, FaceVote, form_consensus};
+pub use metric::{ClassFigure, Dimension, LabelFigure, Metric, RankingFigure, ValueFigure};
+pub use paired::{McNemar, PairedComparison, PairedDifference, compare_pair, holm, mcnemar};
 pub use quality::{
     AnnotatorQuality, Comparison, DimensionQuality, Drift, Period, Proportion, Reference, TimedRating, against_gold,
     against_others, annotator_quality, drift, wilson,
