@@ -56,6 +56,8 @@ pub enum Command {
     Train(Train),
     /// Score predictions against truth
     Evaluate(Evaluate),
+    /// Put several runs beside each other, with intervals and tests on the same images
+    Compare(Compare),
     /// Read expression, valence and arousal from pictures
     Predict(Predict),
     /// Say what was found: database, storage, models, codecs
@@ -655,6 +657,51 @@ pub struct Evaluate {
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
     /// Also write the tables as LaTeX
+    #[arg(long, value_name = "FILE")]
+    pub latex: Option<PathBuf>,
+    /// CSV of votes, image,<label>,<label>...: shows what one annotator gets right of what the others say
+    #[arg(long, value_name = "CSV")]
+    pub votes: Option<PathBuf>,
+    #[command(flatten)]
+    pub resampling: Resampling,
+}
+
+#[derive(Debug, Args)]
+pub struct Resampling {
+    /// Bootstrap resamples behind intervals and tests; 0 for none
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub resamples: u32,
+    /// The resamples follow from it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// A run's name in the project, its folder, or NAME=predictions.csv (with --truth)
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// CSV of the truth for predictions given as CSV: image,expression,valence,arousal
+    #[arg(long, value_name = "CSV")]
+    pub truth: Option<PathBuf>,
+    /// `8`, `7`, `11`, or a list such as happy,sad,anger [default: those of the runs, 8 for CSV files alone]
+    #[arg(long)]
+    pub labels: Option<String>,
+    /// CSV of votes, image,<label>,<label>... [default: the first run's valid-votes.csv]
+    #[arg(long, value_name = "CSV")]
+    pub votes: Option<PathBuf>,
+    /// Leave out and count what predictions lack, instead of refusing
+    #[arg(long)]
+    pub allow_missing: bool,
+    #[command(flatten)]
+    pub resampling: Resampling,
+    /// Also write the tables as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Also write one line for each figure of each run
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Also write the tables as LaTeX (booktabs)
     #[arg(long, value_name = "FILE")]
     pub latex: Option<PathBuf>,
 }

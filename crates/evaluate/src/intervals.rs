@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use affectory_core::Expression;
 use rayon::prelude::*;
 
 use crate::bootstrap::{Bootstrap, Interval, percentile_interval};
@@ -26,6 +27,16 @@ impl Intervals {
     /// The interval of a figure; `None` where the figure is undefined.
     pub fn of(&self, metric: Metric) -> Option<Interval> {
         self.figures.get(&metric).copied()
+    }
+
+    /// By the metric's name, a class's figure by metric and label.
+    pub fn to_json(&self, labels: &[Expression]) -> serde_json::Value {
+        let named = |(metric, interval): (&Metric, &Interval)| {
+            let label = metric.class().and_then(|class| labels.get(usize::from(class)));
+            let name = label.map_or_else(|| metric.name(), |label| format!("{}: {label}", metric.name()));
+            (name, serde_json::json!(interval))
+        };
+        serde_json::Value::Object(self.figures.iter().map(named).collect())
     }
 }
 

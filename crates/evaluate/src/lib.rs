@@ -55,6 +55,9 @@ mod method;
 mod quality;
 mod second_look;
 
+mod ceiling;
+mod comparison;
+
 mod render;
 
 pub use agreement::{
@@ -65,6 +68,8 @@ pub use bootstrap::{Bootstrap, Interval, percentile_interval};
 pub use calibration::{
     CalibrationError, are_probabilities, brier, calibration_error, log_loss, top_class, top_k_accuracy,
 };
+pub use ceiling::{Ceiling, VoteTable, Votes, ceiling, read_votes};
+pub use comparison::{ComparedRun, Run, RunComparison, Standing, check_same_truth, compare_runs};
 pub use confusion::{Averaged, Class, ConfusionMatrix, KappaWeights};
 pub use consensus::{Consensus, Vote, majority, plurality, soft_label, vote_counts};
 pub use dawid_skene::{AnnotatorConfusion, DawidSkene, DawidSkeneOptions, dawid_skene};
@@ -81,7 +86,7 @@ pub use quality::{
 pub use ranking::{RankingScore, Scores, macro_mean, rank_classes, rank_micro, support_mean};
 pub use regression::{Moments, RegressionScore, regression, spearman};
 pub use reliability::{Icc, Level, Units, fleiss_kappa, icc, krippendorff_alpha};
-pub use render::{Format, class_table, comparison_table, confusion_svg, confusion_table};
+pub use render::{Format, class_table, comparison_table, confusion_svg, confusion_table, figure_table};
 pub use second_look::{Doubt, FaceOpinions, SecondLook, SecondLookOptions, second_look};
 pub use table::{Row, Table, read_table};
 pub use weighted_mean::{AnnotatorWeight, FaceMean, WeightedMean, WeightedMeanOptions, weighted_mean_of};
