@@ -33,6 +33,7 @@ mod confusion;
 mod incomplete_beta;
 mod ranking;
 mod regression;
+mod temperature;
 
 mod answers;
 
@@ -66,7 +67,8 @@ pub use agreement::{
 };
 pub use bootstrap::{Bootstrap, Interval, percentile_interval};
 pub use calibration::{
-    CalibrationError, are_probabilities, brier, calibration_error, log_loss, top_class, top_k_accuracy,
+    CalibrationError, ReliabilityBin, adaptive_calibration_error, are_probabilities, brier, calibration_error,
+    log_loss, reliability_curve, top_class, top_k_accuracy,
 };
 pub use ceiling::{Ceiling, VoteTable, Votes, ceiling, read_votes};
 pub use comparison::{ComparedRun, Run, RunComparison, Standing, check_same_truth, compare_runs};
@@ -89,4 +91,5 @@ pub use reliability::{Icc, Level, Units, fleiss_kappa, icc, krippendorff_alpha};
 pub use render::{Format, class_table, comparison_table, confusion_svg, confusion_table, figure_table};
 pub use second_look::{Doubt, FaceOpinions, SecondLook, SecondLookOptions, second_look};
 pub use table::{Row, Table, read_table};
+pub use temperature::{Temperature, apply_temperature, fit_temperature};
 pub use weighted_mean::{AnnotatorWeight, FaceMean, WeightedMean, WeightedMeanOptions, weighted_mean_of};
