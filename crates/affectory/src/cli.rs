@@ -662,6 +662,18 @@ pub struct Evaluate {
     /// CSV of votes, image,<label>,<label>...: shows what one annotator gets right of what the others say
     #[arg(long, value_name = "CSV")]
     pub votes: Option<PathBuf>,
+    /// Also write everything as one HTML file: curves, calibration, subgroups (truth columns group_<name>), errors
+    #[arg(long, value_name = "HTML")]
+    pub report: Option<PathBuf>,
+    /// Folder in which the images lie under their names, for small pictures in the report
+    #[arg(long, value_name = "DIR", requires = "report")]
+    pub images: Option<PathBuf>,
+    /// Fit a temperature on these other predictions ...
+    #[arg(long, value_name = "CSV", requires = "fit_truth")]
+    pub fit_predictions: Option<PathBuf>,
+    /// ... and their truth, and show the calibration that it gives
+    #[arg(long, value_name = "CSV", requires = "fit_predictions")]
+    pub fit_truth: Option<PathBuf>,
     #[command(flatten)]
     pub resampling: Resampling,
 }
@@ -704,6 +716,9 @@ pub struct Compare {
     /// Also write the tables as LaTeX (booktabs)
     #[arg(long, value_name = "FILE")]
     pub latex: Option<PathBuf>,
+    /// Also write the tables as one HTML file
+    #[arg(long, value_name = "HTML")]
+    pub report: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

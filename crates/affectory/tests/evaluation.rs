@@ -93,6 +93,33 @@ fn figures_come_with_intervals_and_with_what_one_annotator_gets_right() {
 }
 
 #[test]
+fn a_report_shows_calibration_subgroups_and_pictures_of_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = write_run(folder.path(), "a", 10, &LABELS);
+    let truth = std::fs::read_to_string(here.join("valid-truth.csv")).unwrap();
+    let grouped: String = truth
+        .lines()
+        .enumerate()
+        .map(|(line, text)| format!("{text},{}\n", if line == 0 { "group_age" } else { ["<i>old", "young"][line % 2] }))
+        .collect();
+    std::fs::write(here.join("grouped.csv"), grouped).unwrap();
+    let face = affectory_synthetic::sample(1, 2, 48);
+    std::fs::write(here.join("30.png"), affectory_imaging::encode_png(&face.drawn.image).unwrap()).unwrap();
+    let args = ["evaluate", "--truth", "grouped.csv", "--predictions", "valid-predictions.csv"];
+    let args = [&args[..], &["--labels", "happy,sad,fear", "--report", "r.html", "--images", "."]].concat();
+    let fit = ["--fit-truth", "valid-truth.csv", "--fit-predictions", "valid-predictions.csv"];
+    let text = done(&here, &[&args[..], &fit].concat());
+    // Every answer has 0.8 and 0.9 of them are right: odds 9 over two others, 0.8 : 0.1 = 8.
+    assert!(text.contains("calibration: ECE 0.100") && text.contains("temperature-scaled: ECE 0.000"), "{text}");
+    assert!(text.contains("largest gap by age: accuracy"), "{text}");
+    let page = std::fs::read_to_string(here.join("r.html")).unwrap();
+    assert!(page.contains("data:image/jpeg;base64,") && page.contains("&lt;i&gt;old") && !page.contains("<i>old"));
+    assert!(page.len() < 300_000, "{}", page.len());
+    let args = ["evaluate", "--truth", "grouped.csv", "--predictions", "valid-predictions.csv", "--images", "."];
+    assert!(refused(&here, &args).contains("--report"));
+}
+
+#[test]
 fn runs_stand_in_one_table_with_what_cannot_be_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();

@@ -36,6 +36,42 @@ pub fn top_k_accuracy(truth: &[Class], scores: Scores<'_>, k: usize) -> Option<f
     row_mean(truth, scores, |row, truth| f64::from(u8::from(hit(row, truth))))
 }
 
+/// Bins of the figures in [`Calibration`], as in Guo et al. (2017).
+pub const CALIBRATION_BINS: usize = 15;
+
+/// How far probabilities mean what they say.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Calibration {
+    /// Rows.
+    pub n: usize,
+    /// Expected calibration error over 15 bins of equal width.
+    pub ece: f64,
+    /// Largest gap of one of them.
+    pub mce: f64,
+    /// Expected calibration error over 15 bins of equally many rows.
+    pub adaptive_ece: f64,
+    /// Mean negative log-likelihood.
+    pub log_loss: f64,
+    /// Brier score, 0 to 2.
+    pub brier: f64,
+    /// Confidence against accuracy in 15 bins of equal width.
+    pub curve: Vec<ReliabilityBin>,
+}
+
+/// All figures of calibration; undefined without rows or for scores that are no probabilities.
+pub fn calibration(truth: &[Class], scores: Scores<'_>) -> Option<Calibration> {
+    let error = calibration_error(truth, scores, CALIBRATION_BINS)?;
+    Some(Calibration {
+        n: scores.rows().len(),
+        ece: error.expected,
+        mce: error.maximum,
+        adaptive_ece: adaptive_calibration_error(truth, scores, CALIBRATION_BINS)?,
+        log_loss: log_loss(truth, scores)?,
+        brier: brier(truth, scores)?,
+        curve: reliability_curve(truth, scores, CALIBRATION_BINS)?,
+    })
+}
+
 /// One bin of a reliability curve.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct ReliabilityBin {

@@ -283,16 +283,21 @@ impl RunComparison {
         Some(cells)
     }
 
+    /// Every table's title and cells.
+    pub(crate) fn all_cells(&self, format: Format) -> Vec<(&'static str, Cells)> {
+        let layouts = self.layouts(format).into_iter();
+        layouts.filter_map(|layout| Some((layout.title, self.cells(&layout, format)?))).collect()
+    }
+
     /// All tables with what must be known to read them.
     pub fn tables(&self, format: Format) -> String {
         let mut out = String::new();
-        for layout in self.layouts(format) {
-            let Some(cells) = self.cells(&layout, format) else { continue };
+        for (title, cells) in self.all_cells(format) {
             // Writing into a String cannot fail.
             let _ = match format {
-                Format::Text => writeln!(out, "{}", layout.title),
-                Format::Markdown => writeln!(out, "**{}**\n", layout.title),
-                Format::Latex => writeln!(out, "% {}", layout.title),
+                Format::Text => writeln!(out, "{title}"),
+                Format::Markdown => writeln!(out, "**{title}**\n"),
+                Format::Latex => writeln!(out, "% {title}"),
             };
             out += &render(&cells, format);
             out.push('\n');

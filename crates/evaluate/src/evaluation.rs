@@ -179,6 +179,19 @@ impl Matched {
         Scores::new(&self.scores, self.labels.len()).filter(|_| !self.scores.is_empty())
     }
 
+    /// The scores as probabilities, each row divided by its sum to undo what rounding in a file did to it; none where
+    /// a score is negative or a sum is further from 1 than rounding takes it (1e-3).
+    pub fn probabilities(&self) -> Option<Vec<f64>> {
+        let scores = self.scores()?;
+        let is_distribution =
+            |row: &[f64]| row.iter().all(|&p| p >= 0.0) && (row.iter().sum::<f64>() - 1.0).abs() < 1e-3;
+        let divided = |row: &[f64]| {
+            let sum: f64 = row.iter().sum();
+            row.iter().map(|p| p / sum).collect::<Vec<_>>()
+        };
+        scores.rows().all(is_distribution).then(|| scores.rows().flat_map(divided).collect())
+    }
+
     /// A class's own figure; undefined for a label that the model cannot give, whose 0 would say nothing of it.
     fn of_sayable(&self, figures: Vec<Option<f64>>) -> Vec<Option<f64>> {
         figures.into_iter().zip(&self.can_be_said).map(|(figure, &can)| figure.filter(|_| can)).collect()

@@ -58,8 +58,11 @@ mod second_look;
 
 mod ceiling;
 mod comparison;
+mod label_errors;
+mod subgroup;
 
 mod render;
+mod report;
 
 pub use agreement::{
     Agreement, CategoryAgreement, CategoryPair, DimensionAgreement, DimensionPair, FleissSubset, Rating, agreement,
@@ -78,6 +81,7 @@ pub use dawid_skene::{AnnotatorConfusion, DawidSkene, DawidSkeneOptions, dawid_s
 pub use error::EvaluateError;
 pub use evaluation::{Evaluation, Matched, Missing, Pairs, SkewNormalised, evaluate, match_images};
 pub use intervals::{Intervals, MAX_RANKED_ROWS, intervals};
+pub use label_errors::{Disagreement, likely_label_errors, surest_errors};
 pub use method::{ConsensusMethod, ConsensusResult, FaceConsensus, FaceVote, form_consensus};
 pub use metric::{ClassFigure, Dimension, LabelFigure, Metric, RankingFigure, ValueFigure};
 pub use paired::{McNemar, PairedComparison, PairedDifference, compare_pair, holm, mcnemar};
@@ -88,8 +92,10 @@ pub use quality::{
 pub use ranking::{RankingScore, Scores, macro_mean, rank_classes, rank_micro, support_mean};
 pub use regression::{Moments, RegressionScore, regression, spearman};
 pub use reliability::{Icc, Level, Units, fleiss_kappa, icc, krippendorff_alpha};
-pub use render::{Format, class_table, comparison_table, confusion_svg, confusion_table, figure_table};
+pub use render::{Format, class_table, comparison_table, confusion_svg, confusion_table, figure_table, subgroup_table};
+pub use report::{EvaluationReport, comparison_html, evaluation_html};
 pub use second_look::{Doubt, FaceOpinions, SecondLook, SecondLookOptions, second_look};
-pub use table::{Row, Table, read_table};
+pub use subgroup::{Gap, Subgroup, Subgroups, subgroups};
+pub use table::{GroupColumn, Row, Table, read_table};
 pub use temperature::{Temperature, apply_temperature, fit_temperature};
 pub use weighted_mean::{AnnotatorWeight, FaceMean, WeightedMean, WeightedMeanOptions, weighted_mean_of};

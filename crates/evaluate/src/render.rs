@@ -7,6 +7,7 @@ use crate::evaluation::Evaluation;
 use crate::intervals::Intervals;
 use crate::metric::Metric;
 use crate::regression::RegressionScore;
+use crate::subgroup::{GROUP_METRICS, Subgroups};
 
 /// What a table is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,23 @@ pub fn figure_table(evaluation: &Evaluation, intervals: &Intervals, format: Form
     for metric in Metric::all(0).into_iter().filter(|metric| metric.of(evaluation).is_some()) {
         let bounds = intervals.of(metric).map(bounds).unwrap_or_default();
         cells.push(vec![metric.name(), decimal(metric.of(evaluation)), bounds]);
+    }
+    render(&cells, format)
+}
+
+/// The figures of every subgroup of one column; the names of its values are text from outside.
+pub fn subgroup_table(column: &Subgroups, format: Format) -> String {
+    let names = GROUP_METRICS.iter().map(|metric| metric.name());
+    let mut cells: Cells = vec![std::iter::once(column.name.clone()).chain(names).collect()];
+    cells[0].push("images".to_owned());
+    for group in &column.groups {
+        let value = if group.value.is_empty() { "(not given)" } else { &group.value };
+        let figure = |(figure, interval): &(Option<f64>, Option<Interval>)| {
+            format!("{} {}", decimal(*figure), interval.map(bounds).unwrap_or_default()).trim_end().to_owned()
+        };
+        let mut row: Vec<String> = std::iter::once(value.to_owned()).chain(group.figures.iter().map(figure)).collect();
+        row.push(group.n.to_string());
+        cells.push(row);
     }
     render(&cells, format)
 }

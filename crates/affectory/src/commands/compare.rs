@@ -66,6 +66,10 @@ pub async fn run(context: &Context, args: &Compare) -> anyhow::Result<()> {
     if let Some(path) = &args.csv {
         evaluate::write_file(path, comparison.to_csv().as_bytes())?;
     }
+    if let Some(path) = &args.report {
+        let page = affectory_evaluate::comparison_html(&comparison, env!("CARGO_PKG_VERSION"));
+        evaluate::write_file(path, page.as_bytes())?;
+    }
     context.print(&comparison.tables(Format::Text), &comparison.to_json())
 }
 

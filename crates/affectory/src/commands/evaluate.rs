@@ -5,10 +5,15 @@ use std::path::Path;
 
 use affectory_core::LabelSet;
 use affectory_evaluate::{
-    Bootstrap, Ceiling, Evaluation, Format, Intervals, Missing, Table, ceiling, class_table, comparison_table,
-    confusion_table, evaluate, figure_table, intervals, match_images, read_table, read_votes,
+    Bootstrap, Calibration, Ceiling, Evaluation, EvaluationReport, Format, Gap, Intervals, Matched, Missing, Scores,
+    Subgroups, Table, Temperature, apply_temperature, calibration, ceiling, class_table, comparison_table,
+    confusion_table, evaluate, evaluation_html, figure_table, fit_temperature, intervals, likely_label_errors,
+    match_images, read_table, read_votes, subgroup_table, subgroups, surest_errors,
 };
+use affectory_imaging::{Limits, decode, encode_jpeg, resize};
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::{Context, shown};
 use crate::cli::{Evaluate, Resampling};
@@ -21,8 +26,18 @@ pub fn run(context: &Context, args: &Evaluate) -> anyhow::Result<()> {
     let bootstrap = bootstrap(&args.resampling);
     let ceiling = args.votes.as_deref().map(|path| ceiling_of(path, &truth, &labels, bootstrap)).transpose()?;
     let (evaluation, bounds) = (matched.evaluation(), intervals(&matched, bootstrap));
-    let document = document(&evaluation, &bounds, ceiling.as_ref());
-    let all = |format| cited_tables(&evaluation, &bounds, ceiling.as_ref(), format);
+    let cited = Cited {
+        evaluation: &evaluation,
+        bounds: &bounds,
+        ceiling: ceiling.as_ref(),
+        calibrations: calibrations(args, &matched, &labels)?,
+        subgroups: subgroups(&matched, &truth, bootstrap),
+    };
+    let document = cited.document();
+    let all = |format| cited.tables(format);
+    if let Some(path) = &args.report {
+        write_report(path, args, &truth, &matched, &cited)?;
+    }
     if let Some(path) = &args.markdown {
         write_file(path, all(Format::Markdown).as_bytes())?;
     }
@@ -55,43 +70,158 @@ pub fn ceiling_of(votes: &Path, truth: &Table, labels: &LabelSet, bootstrap: Boo
     Ok(ceiling(&read_votes(file, &shown(votes))?.of_truth(truth, labels)?, labels, bootstrap))
 }
 
-/// The contract's document, with how sure its figures are.
-fn document(evaluation: &Evaluation, bounds: &Intervals, ceiling: Option<&Ceiling>) -> serde_json::Value {
-    let mut document = evaluation.to_json();
-    document["intervals"] = bounds.to_json(&evaluation.labels);
-    document["bootstrap"] = serde_json::json!({ "resamples": bounds.bootstrap.n_resamples, "confidence": bounds.bootstrap.confidence,
-                            "seed": bounds.bootstrap.seed });
-    if let Some(ceiling) = ceiling {
-        document["ceiling"] = serde_json::json!(ceiling);
-    }
-    document
+/// Figures with all that is said about them.
+struct Cited<'a> {
+    evaluation: &'a Evaluation,
+    bounds: &'a Intervals,
+    ceiling: Option<&'a Ceiling>,
+    calibrations: Calibrations,
+    subgroups: Vec<Subgroups>,
 }
 
-fn cited_tables(evaluation: &Evaluation, bounds: &Intervals, ceiling: Option<&Ceiling>, format: Format) -> String {
-    let mut text = [
-        figure_table(evaluation, bounds, format),
-        class_table(evaluation, format),
-        confusion_table(evaluation, format),
-    ]
-    .join("\n");
-    let comment = if format == Format::Latex { "% " } else { "" };
-    if bounds.bootstrap.n_resamples > 0 {
-        let Bootstrap { n_resamples, confidence, seed } = bounds.bootstrap;
-        let percent = confidence * 100.0;
-        text += &format!(
-            "\n{comment}intervals: {percent:.0} % percentile, {n_resamples} bootstrap resamples of images, seed {seed}\n"
-        );
+/// How far the probabilities mean what they say.
+#[derive(Default)]
+struct Calibrations {
+    as_predicted: Option<Calibration>,
+    scaled: Option<Calibration>,
+    temperature: Option<Temperature>,
+}
+
+fn calibrations(args: &Evaluate, matched: &Matched, labels: &LabelSet) -> anyhow::Result<Calibrations> {
+    let n_classes = labels.n_classes();
+    let of = |values: &[f64]| calibration(&matched.score_truth, Scores::new(values, n_classes)?);
+    let probabilities = matched.probabilities();
+    let mut found = Calibrations { as_predicted: probabilities.as_deref().and_then(of), ..Calibrations::default() };
+    if let (Some(truth), Some(predictions)) = (&args.fit_truth, &args.fit_predictions) {
+        let missing = missing(args.allow_missing);
+        let other = match_images(&read(truth)?, &read(predictions)?, labels, None, missing)?;
+        let fitted = other
+            .probabilities()
+            .and_then(|values| fit_temperature(&other.score_truth, Scores::new(&values, n_classes)?));
+        let fitted = fitted.with_context(|| {
+            format!("{} has no probabilities to fit a temperature on: give p_<label> columns", shown(predictions))
+        })?;
+        found.temperature = Some(fitted);
+        found.scaled = probabilities
+            .as_deref()
+            .and_then(|values| of(&apply_temperature(Scores::new(values, n_classes)?, fitted.temperature)));
     }
-    if let Some(ceiling) = ceiling {
+    Ok(found)
+}
+
+impl Cited<'_> {
+    /// The contract's document, with how sure its figures are.
+    fn document(&self) -> serde_json::Value {
+        let mut document = self.evaluation.to_json();
+        let Bootstrap { n_resamples, confidence, seed } = self.bounds.bootstrap;
+        document["intervals"] = self.bounds.to_json(&self.evaluation.labels);
+        document["bootstrap"] = serde_json::json!({ "resamples": n_resamples, "confidence": confidence, "seed": seed });
+        document["ceiling"] = serde_json::json!(self.ceiling);
+        document["calibration"] = serde_json::json!({
+            "as_predicted": self.calibrations.as_predicted, "scaled": self.calibrations.scaled,
+            "temperature": self.calibrations.temperature,
+        });
+        document["subgroups"] = serde_json::json!(self.subgroups);
+        document
+    }
+
+    fn tables(&self, format: Format) -> String {
+        let mut text = [
+            figure_table(self.evaluation, self.bounds, format),
+            class_table(self.evaluation, format),
+            confusion_table(self.evaluation, format),
+        ]
+        .join("\n");
+        for column in &self.subgroups {
+            text += &format!("\n{}", subgroup_table(column, format));
+        }
+        for note in self.notes() {
+            let comment = if format == Format::Latex { "% " } else { "" };
+            text += &format!("\n{comment}{}\n", crate::failure::printable(&note));
+        }
+        text
+    }
+
+    fn notes(&self) -> Vec<String> {
         let figure = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
-        text += &format!(
-            "\n{comment}one annotator against the others ({} images): accuracy {}, macro F1 {}\n",
-            ceiling.n,
-            figure(ceiling.accuracy),
-            figure(ceiling.f1_macro)
-        );
+        let mut notes = Vec::new();
+        let Bootstrap { n_resamples, confidence, seed } = self.bounds.bootstrap;
+        if n_resamples > 0 {
+            let percent = confidence * 100.0;
+            notes.push(format!(
+                "intervals: {percent:.0} % percentile, {n_resamples} bootstrap resamples of images, seed {seed}"
+            ));
+        }
+        if let Some(ceiling) = self.ceiling {
+            let (n, accuracy, f1) = (ceiling.n, figure(ceiling.accuracy), figure(ceiling.f1_macro));
+            notes.push(format!("one annotator against the others ({n} images): accuracy {accuracy}, macro F1 {f1}"));
+        }
+        let Calibrations { as_predicted, scaled, temperature } = &self.calibrations;
+        for (name, found) in [("calibration", as_predicted), ("temperature-scaled", scaled)] {
+            if let Some(Calibration { ece, mce, adaptive_ece, log_loss, brier, .. }) = found {
+                notes.push(format!(
+                    "{name}: ECE {ece:.3}, MCE {mce:.3}, adaptive ECE {adaptive_ece:.3} (15 bins), log loss \
+                     {log_loss:.3}, Brier {brier:.3}"
+                ));
+            }
+        }
+        notes.extend(temperature.map(|fitted| format!("temperature: {:.3}", fitted.temperature)));
+        for column in &self.subgroups {
+            for Gap { metric, difference, best, worst } in &column.gaps {
+                notes.push(format!(
+                    "largest gap by {}: {metric} {difference:.3}, from {best} to {worst} (at least 30 images each)",
+                    column.name
+                ));
+            }
+        }
+        notes
     }
-    text
+}
+
+/// Pictures on a sheet of errors.
+const SHEET: usize = 48;
+/// Longer side of a small picture, pixels.
+const PICTURE: u32 = 112;
+
+fn write_report(
+    path: &Path,
+    args: &Evaluate,
+    truth: &Table,
+    matched: &Matched,
+    cited: &Cited<'_>,
+) -> anyhow::Result<()> {
+    if let Some(folder) = args.images.as_deref().filter(|folder| !folder.is_dir()) {
+        anyhow::bail!("--images {} is no folder", shown(folder));
+    }
+    let fitted_on = args.fit_predictions.as_deref().map(shown).unwrap_or_default();
+    let page = evaluation_html(&EvaluationReport {
+        title: &shown(&args.predictions),
+        version: env!("CARGO_PKG_VERSION"),
+        truth,
+        matched,
+        intervals: cited.bounds,
+        ceiling: cited.ceiling,
+        temperature: cited.calibrations.temperature.map(|fitted| (fitted, fitted_on.as_str())),
+        subgroups: &cited.subgroups,
+        surest_errors: &surest_errors(matched, SHEET),
+        label_errors: &likely_label_errors(matched, SHEET),
+        picture: &|name| small_picture(args.images.as_deref()?, name),
+    });
+    write_file(path, page.as_bytes())
+}
+
+/// A JPEG of an image in the folder; none where it is not there, is none, or its name leads out of the folder.
+fn small_picture(folder: &Path, name: &str) -> Option<String> {
+    let is_inside = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    let path = folder.join(name);
+    if !is_inside || std::fs::metadata(&path).ok()?.len() > Limits::default().max_bytes as u64 {
+        return None;
+    }
+    let image = decode(&std::fs::read(&path).ok()?, &Limits::default()).ok()?.image;
+    let longer = image.width.max(image.height).max(1);
+    let side = |side: u32| (u64::from(side) * u64::from(PICTURE) / u64::from(longer)).max(1) as u32;
+    let jpeg = encode_jpeg(&resize(&image, side(image.width), side(image.height)), 80).ok()?;
+    Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
 }
 
 /// Every figure of a prediction file.
