@@ -214,7 +214,7 @@ fn write_report(
 fn small_picture(folder: &Path, name: &str) -> Option<String> {
     let is_inside = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
     let path = folder.join(name);
-    if !is_inside || std::fs::metadata(&path).ok()?.len() > Limits::default().max_bytes as u64 {
+    if !is_inside || std::fs::metadata(&path).ok()?.len() > Limits::default().max_bytes {
         return None;
     }
     let image = decode(&std::fs::read(&path).ok()?, &Limits::default()).ok()?.image;
