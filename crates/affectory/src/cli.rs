@@ -58,6 +58,8 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Write a trained model for other programs
     ExportModel(ExportModel),
+    /// Put several runs beside each other, with intervals and tests on the same images
+    Compare(Compare),
     /// Read expression, valence and arousal from pictures
     Predict(Predict),
     /// Say what was found: database, storage, models, codecs
@@ -688,6 +690,66 @@ pub struct Evaluate {
     /// Also write the tables as LaTeX
     #[arg(long, value_name = "FILE")]
     pub latex: Option<PathBuf>,
+    /// CSV of votes, image,<label>,<label>...: shows what one annotator gets right of what the others say
+    #[arg(long, value_name = "CSV")]
+    pub votes: Option<PathBuf>,
+    /// Also write everything as one HTML file: curves, calibration, subgroups (truth columns group_<name>), errors
+    #[arg(long, value_name = "HTML")]
+    pub report: Option<PathBuf>,
+    /// Folder in which the images lie under their names, for small pictures in the report
+    #[arg(long, value_name = "DIR", requires = "report")]
+    pub images: Option<PathBuf>,
+    /// Fit a temperature on these other predictions ...
+    #[arg(long, value_name = "CSV", requires = "fit_truth")]
+    pub fit_predictions: Option<PathBuf>,
+    /// ... and their truth, and show the calibration that it gives
+    #[arg(long, value_name = "CSV", requires = "fit_predictions")]
+    pub fit_truth: Option<PathBuf>,
+    #[command(flatten)]
+    pub resampling: Resampling,
+}
+
+#[derive(Debug, Args)]
+pub struct Resampling {
+    /// Bootstrap resamples behind intervals and tests; 0 for none
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub resamples: u32,
+    /// The resamples follow from it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// A run's name in the project, its folder, or NAME=predictions.csv (with --truth)
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// CSV of the truth for predictions given as CSV: image,expression,valence,arousal
+    #[arg(long, value_name = "CSV")]
+    pub truth: Option<PathBuf>,
+    /// `8`, `7`, `11`, or a list such as happy,sad,anger [default: those of the runs, 8 for CSV files alone]
+    #[arg(long)]
+    pub labels: Option<String>,
+    /// CSV of votes, image,<label>,<label>... [default: the first run's valid-votes.csv]
+    #[arg(long, value_name = "CSV")]
+    pub votes: Option<PathBuf>,
+    /// Leave out and count what predictions lack, instead of refusing
+    #[arg(long)]
+    pub allow_missing: bool,
+    #[command(flatten)]
+    pub resampling: Resampling,
+    /// Also write the tables as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Also write one line for each figure of each run
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Also write the tables as LaTeX (booktabs)
+    #[arg(long, value_name = "FILE")]
+    pub latex: Option<PathBuf>,
+    /// Also write the tables as one HTML file
+    #[arg(long, value_name = "HTML")]
+    pub report: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

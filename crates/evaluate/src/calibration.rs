@@ -36,11 +36,61 @@ pub fn top_k_accuracy(truth: &[Class], scores: Scores<'_>, k: usize) -> Option<f
     row_mean(truth, scores, |row, truth| f64::from(u8::from(hit(row, truth))))
 }
 
-/// Calibration of the highest probability in `n_bins` bins of equal width `(low, high]`; undefined without
-/// rows or for scores that are no probabilities.
-pub fn calibration_error(truth: &[Class], scores: Scores<'_>, n_bins: usize) -> Option<CalibrationError> {
-    let n = scores.rows().len();
-    if n == 0 || n_bins == 0 || !are_probabilities(scores) {
+/// Bins of the figures in [`Calibration`], as in Guo et al. (2017).
+pub const CALIBRATION_BINS: usize = 15;
+
+/// How far probabilities mean what they say.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Calibration {
+    /// Rows.
+    pub n: usize,
+    /// Expected calibration error over 15 bins of equal width.
+    pub ece: f64,
+    /// Largest gap of one of them.
+    pub mce: f64,
+    /// Expected calibration error over 15 bins of equally many rows.
+    pub adaptive_ece: f64,
+    /// Mean negative log-likelihood.
+    pub log_loss: f64,
+    /// Brier score, 0 to 2.
+    pub brier: f64,
+    /// Confidence against accuracy in 15 bins of equal width.
+    pub curve: Vec<ReliabilityBin>,
+}
+
+/// All figures of calibration; undefined without rows or for scores that are no probabilities.
+pub fn calibration(truth: &[Class], scores: Scores<'_>) -> Option<Calibration> {
+    let error = calibration_error(truth, scores, CALIBRATION_BINS)?;
+    Some(Calibration {
+        n: scores.rows().len(),
+        ece: error.expected,
+        mce: error.maximum,
+        adaptive_ece: adaptive_calibration_error(truth, scores, CALIBRATION_BINS)?,
+        log_loss: log_loss(truth, scores)?,
+        brier: brier(truth, scores)?,
+        curve: reliability_curve(truth, scores, CALIBRATION_BINS)?,
+    })
+}
+
+/// One bin of a reliability curve.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct ReliabilityBin {
+    /// Lower end of the confidence, exclusive.
+    pub low: f64,
+    /// Upper end, inclusive.
+    pub high: f64,
+    /// Rows whose highest probability lies in the bin; at least one.
+    pub n: u64,
+    /// Mean highest probability.
+    pub confidence: f64,
+    /// Share that is right.
+    pub accuracy: f64,
+}
+
+/// Confidence against accuracy in `n_bins` bins of equal width `(low, high]`, without the empty ones; undefined
+/// without rows or for scores that are no probabilities.
+pub fn reliability_curve(truth: &[Class], scores: Scores<'_>, n_bins: usize) -> Option<Vec<ReliabilityBin>> {
+    if scores.rows().len() == 0 || n_bins == 0 || !are_probabilities(scores) {
         return None;
     }
     // Of each bin its rows, its hits and its sum of confidence.
@@ -55,13 +105,48 @@ pub fn calibration_error(truth: &[Class], scores: Scores<'_>, n_bins: usize) -> 
         },
         |bins, more| bins.iter_mut().zip(more).for_each(|(bin, more)| add(bin, more)),
     );
+    let of_bin = |(bin, [rows, hits, sum]): (usize, [f64; 3])| ReliabilityBin {
+        low: bin as f64 / n_bins as f64,
+        high: (bin + 1) as f64 / n_bins as f64,
+        n: rows as u64,
+        confidence: sum / rows,
+        accuracy: hits / rows,
+    };
+    Some(bins.into_iter().enumerate().filter(|(_, bin)| bin[0] > 0.0).map(of_bin).collect())
+}
+
+/// Calibration of the highest probability in `n_bins` bins of equal width `(low, high]`; undefined without
+/// rows or for scores that are no probabilities.
+pub fn calibration_error(truth: &[Class], scores: Scores<'_>, n_bins: usize) -> Option<CalibrationError> {
+    let n = scores.rows().len() as f64;
     let mut error = CalibrationError { expected: 0.0, maximum: 0.0 };
-    for [rows, hits, sum] in bins.into_iter().filter(|bin| bin[0] > 0.0) {
-        let gap = ((hits - sum) / rows).abs();
-        error.expected += gap * rows / n as f64;
+    for bin in reliability_curve(truth, scores, n_bins)? {
+        let gap = (bin.accuracy - bin.confidence).abs();
+        error.expected += gap * bin.n as f64 / n;
         error.maximum = error.maximum.max(gap);
     }
     Some(error)
+}
+
+/// Mean gap between confidence and accuracy over `n_bins` bins of equally many rows (Nguyen and O'Connor 2015), which
+/// no bin of a few rows can rule; undefined without rows or for scores that are no probabilities. Rows of equal
+/// confidence keep their order.
+pub fn adaptive_calibration_error(truth: &[Class], scores: Scores<'_>, n_bins: usize) -> Option<f64> {
+    let n = scores.rows().len();
+    if n == 0 || n_bins == 0 || !are_probabilities(scores) {
+        return None;
+    }
+    let of_row = |(row, &truth): (&[f64], &Class)| {
+        let class = top_class(row);
+        (row[usize::from(class)], f64::from(u8::from(class == truth)))
+    };
+    let mut rows: Vec<(f64, f64)> = scores.rows().zip(truth).map(of_row).collect();
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let gaps = (0..n_bins).map(|bin| {
+        let of_bin = &rows[bin * n / n_bins..(bin + 1) * n / n_bins];
+        of_bin.iter().map(|(confidence, hit)| hit - confidence).sum::<f64>().abs()
+    });
+    Some(gaps.sum::<f64>() / n as f64)
 }
 
 /// Mean of `-ln p(truth)`, p clipped away from 0 and 1 by 2.2e-16; undefined for scores that are no probabilities.

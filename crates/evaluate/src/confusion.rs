@@ -63,6 +63,18 @@ impl ConfusionMatrix {
         matrix
     }
 
+    /// The counts, truth by truth.
+    pub fn cells(&self) -> &[f64] {
+        &self.cells
+    }
+
+    /// A matrix of as many classes with other counts, truth by truth; what is missing counts 0.
+    pub fn with_cells(&self, cells: &[f64]) -> Self {
+        let mut cells = cells.to_vec();
+        cells.resize(self.cells.len(), 0.0);
+        Self { n_classes: self.n_classes, cells }
+    }
+
     /// Counts one more pair.
     ///
     /// # Panics

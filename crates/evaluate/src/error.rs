@@ -25,6 +25,28 @@ pub enum EvaluateError {
         /// The header found, shortened.
         header: String,
     },
+    /// A header of votes that cannot be meant.
+    #[error("`{file}`: {problem} (header: {header}; expected: image and a column of counts for each label)")]
+    BadVotes {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        problem: String,
+        /// The header found, shortened.
+        header: String,
+    },
+    /// Runs that were not scored on the same images with the same labels and values.
+    #[error(
+        "`{other}` was scored on another truth than `{first}`: {difference}; only runs on one truth can be compared"
+    )]
+    OtherTruth {
+        /// The first run's truth.
+        first: String,
+        /// The one that differs.
+        other: String,
+        /// In what.
+        difference: String,
+    },
     /// A cell that cannot be meant.
     #[error("`{file}` line {line}, column {column}: `{value}` {problem}")]
     BadValue {

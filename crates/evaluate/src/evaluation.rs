@@ -83,18 +83,47 @@ pub struct SkewNormalised {
     pub average_precision_macro: Option<f64>,
 }
 
-/// What is compared, matched by image: the pure input of the figures.
+/// What is compared, matched by image: the input of all figures, intervals and tests. `rows` are places in the truth's
+/// rows, ascending.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matched {
+    /// The labels in class order.
+    pub labels: Vec<Expression>,
+    /// Whether the predictions could be each label: false where the model's own label set lacks it.
+    pub can_be_said: Vec<bool>,
+    /// True classes of the images with a label on both sides.
+    pub truth: Vec<Class>,
+    /// Predicted classes of the same images.
+    pub predicted: Vec<Class>,
+    /// Which rows of the truth these are.
+    pub rows: Vec<u32>,
+    /// True classes of the images with scores.
+    pub score_truth: Vec<Class>,
+    /// Their scores, image by image, as many as there are labels.
+    pub scores: Vec<f64>,
+    /// Which rows of the truth these are.
+    pub score_rows: Vec<u32>,
+    /// Values of valence.
+    pub valence: Pairs,
+    /// Values of arousal.
+    pub arousal: Pairs,
+    /// Images scored.
+    pub n: usize,
+    /// Images whose true label is not among the labels.
+    pub n_left_out: usize,
+    /// Images of the truth without a prediction, or without a value that the truth has.
+    pub missing: Vec<String>,
+}
+
+/// True and predicted values of one dimension.
 #[derive(Debug, Clone, PartialEq, Default)]
-struct Matched {
-    truth: Vec<Class>,
-    predicted: Vec<Class>,
-    score_truth: Vec<Class>,
-    scores: Vec<f64>,
-    valence: (Vec<f64>, Vec<f64>),
-    arousal: (Vec<f64>, Vec<f64>),
-    n: usize,
-    n_left_out: usize,
-    missing: Vec<String>,
+pub struct Pairs {
+    /// True values.
+    pub truth: Vec<f64>,
+    /// Predicted values.
+    pub predicted: Vec<f64>,
+    /// Which rows of the truth these are.
+    pub rows: Vec<u32>,
 }
 
 /// Scores predictions against truth, matched by image.
@@ -112,7 +141,22 @@ pub fn evaluate(
     labels: &LabelSet,
     missing: Missing,
 ) -> Result<Evaluation, EvaluateError> {
-    let matched = match_by_image(truth, predictions, labels)?;
+    Ok(match_images(truth, predictions, labels, None, missing)?.evaluation())
+}
+
+/// Matches predictions with truth by image, as [`evaluate`] does. `can_say` is the label set of the model where it is
+/// smaller than `labels`: labels that the model cannot give are then no missing columns but impossible answers.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn match_images(
+    truth: &Table,
+    predictions: &Table,
+    labels: &LabelSet,
+    can_say: Option<&LabelSet>,
+    missing: Missing,
+) -> Result<Matched, EvaluateError> {
+    let matched = match_by_image(truth, predictions, labels, can_say)?;
     if missing == Missing::Refused && !matched.missing.is_empty() {
         return Err(EvaluateError::Unmatched {
             what: format!("images of `{}` lack a prediction in `{}`", truth.file, predictions.file),
@@ -121,45 +165,84 @@ pub fn evaluate(
             hint: "predict them too, or leave them out on purpose with --allow-missing",
         });
     }
-    let n_classes = labels.n_classes();
-    let matrix = ConfusionMatrix::count(&matched.truth, &matched.predicted, n_classes);
-    let even = matrix.skew_normalised();
-    let ranking: Vec<RankingScore> = match Scores::new(&matched.scores, n_classes) {
-        Some(scores) if !matched.scores.is_empty() => rank_classes(&matched.score_truth, scores),
-        _ => vec![RankingScore::default(); n_classes],
-    };
-    // The contract has no average precision without a negative either, where it would always be 1.
-    let average_precision = |score: &RankingScore| score.average_precision.filter(|_| score.n_negatives > 0);
-    Ok(Evaluation {
-        labels: labels.labels().to_vec(),
-        n: matched.n,
-        n_left_out: matched.n_left_out,
-        n_missing: matched.missing.len(),
-        accuracy: matrix.accuracy(),
-        balanced_accuracy: matrix.balanced_accuracy(),
-        f1_macro: matrix.f1_macro(Averaged::Union),
-        f1_weighted: matrix.f1_weighted(),
-        f1_per_class: matrix.f1_per_class(),
-        precision_per_class: matrix.precision_per_class(),
-        recall_per_class: matrix.recall_per_class(),
-        cohen_kappa: matrix.cohen_kappa(),
-        krippendorff_alpha: matrix.krippendorff_alpha(),
-        roc_auc_macro: macro_mean(&ranking, |score| score.roc_auc),
-        roc_auc_per_class: ranking.iter().map(|score| score.roc_auc).collect(),
-        average_precision_macro: macro_mean(&ranking, average_precision),
-        average_precision_per_class: ranking.iter().map(average_precision).collect(),
-        confusion: matrix.rows().map(|row| row.iter().map(|&count| count as u64).collect()).collect(),
-        skew_normalised: SkewNormalised {
-            accuracy: even.accuracy(),
-            f1_macro: even.f1_macro(Averaged::Union),
-            f1_per_class: even.f1_per_class(),
-            cohen_kappa: even.cohen_kappa(),
-            krippendorff_alpha: even.krippendorff_alpha(),
-            average_precision_macro: macro_mean(&ranking, |score| score.average_precision_1to1),
-        },
-        valence: regression(&matched.valence.0, &matched.valence.1),
-        arousal: regression(&matched.arousal.0, &matched.arousal.1),
-    })
+    Ok(matched)
+}
+
+impl Matched {
+    /// Counts of (truth, predicted).
+    pub fn confusion(&self) -> ConfusionMatrix {
+        ConfusionMatrix::count(&self.truth, &self.predicted, self.labels.len())
+    }
+
+    /// The scores, where there are any.
+    pub fn scores(&self) -> Option<Scores<'_>> {
+        Scores::new(&self.scores, self.labels.len()).filter(|_| !self.scores.is_empty())
+    }
+
+    /// The scores as probabilities, each row divided by its sum to undo what rounding in a file did to it; none where
+    /// a score is negative or a sum is further from 1 than rounding takes it (1e-3).
+    pub fn probabilities(&self) -> Option<Vec<f64>> {
+        let scores = self.scores()?;
+        let is_distribution =
+            |row: &[f64]| row.iter().all(|&p| p >= 0.0) && (row.iter().sum::<f64>() - 1.0).abs() < 1e-3;
+        let divided = |row: &[f64]| {
+            let sum: f64 = row.iter().sum();
+            row.iter().map(|p| p / sum).collect::<Vec<_>>()
+        };
+        scores.rows().all(is_distribution).then(|| scores.rows().flat_map(divided).collect())
+    }
+
+    /// A class's own figure; undefined for a label that the model cannot give, whose 0 would say nothing of it.
+    fn of_sayable(&self, figures: Vec<Option<f64>>) -> Vec<Option<f64>> {
+        figures.into_iter().zip(&self.can_be_said).map(|(figure, &can)| figure.filter(|_| can)).collect()
+    }
+
+    /// Every figure. Labels that the model cannot give count as errors in the figures over all classes, and have no
+    /// figures of their own.
+    pub fn evaluation(&self) -> Evaluation {
+        let n_classes = self.labels.len();
+        let matrix = self.confusion();
+        let even = matrix.skew_normalised();
+        let mut ranking: Vec<RankingScore> = match self.scores() {
+            Some(scores) => rank_classes(&self.score_truth, scores),
+            None => vec![RankingScore::default(); n_classes],
+        };
+        // What a model never scores has no ranking.
+        let unsaid = ranking.iter_mut().zip(&self.can_be_said).filter(|(_, can)| !**can);
+        unsaid.for_each(|(score, _)| *score = RankingScore::default());
+        // The contract has no average precision without a negative either, where it would always be 1.
+        let average_precision = |score: &RankingScore| score.average_precision.filter(|_| score.n_negatives > 0);
+        Evaluation {
+            labels: self.labels.clone(),
+            n: self.n,
+            n_left_out: self.n_left_out,
+            n_missing: self.missing.len(),
+            accuracy: matrix.accuracy(),
+            balanced_accuracy: matrix.balanced_accuracy(),
+            f1_macro: matrix.f1_macro(Averaged::Union),
+            f1_weighted: matrix.f1_weighted(),
+            f1_per_class: self.of_sayable(matrix.f1_per_class()),
+            precision_per_class: self.of_sayable(matrix.precision_per_class()),
+            recall_per_class: self.of_sayable(matrix.recall_per_class()),
+            cohen_kappa: matrix.cohen_kappa(),
+            krippendorff_alpha: matrix.krippendorff_alpha(),
+            roc_auc_macro: macro_mean(&ranking, |score| score.roc_auc),
+            roc_auc_per_class: ranking.iter().map(|score| score.roc_auc).collect(),
+            average_precision_macro: macro_mean(&ranking, average_precision),
+            average_precision_per_class: ranking.iter().map(average_precision).collect(),
+            confusion: matrix.rows().map(|row| row.iter().map(|&count| count as u64).collect()).collect(),
+            skew_normalised: SkewNormalised {
+                accuracy: even.accuracy(),
+                f1_macro: even.f1_macro(Averaged::Union),
+                f1_per_class: self.of_sayable(even.f1_per_class()),
+                cohen_kappa: even.cohen_kappa(),
+                krippendorff_alpha: even.krippendorff_alpha(),
+                average_precision_macro: macro_mean(&ranking, |score| score.average_precision_1to1),
+            },
+            valence: regression(&self.valence.truth, &self.valence.predicted),
+            arousal: regression(&self.arousal.truth, &self.arousal.predicted),
+        }
+    }
 }
 
 impl Evaluation {
@@ -170,15 +253,38 @@ impl Evaluation {
     }
 }
 
-fn match_by_image(truth: &Table, predictions: &Table, labels: &LabelSet) -> Result<Matched, EvaluateError> {
+fn match_by_image(
+    truth: &Table,
+    predictions: &Table,
+    labels: &LabelSet,
+    can_say: Option<&LabelSet>,
+) -> Result<Matched, EvaluateError> {
     let index = predictions.index()?;
     refuse_unknown_images(truth, predictions)?;
-    let score_places = score_places(predictions, labels)?;
+    let can_be_said: Vec<bool> =
+        labels.labels().iter().map(|&label| can_say.is_none_or(|own| own.class_of(label).is_some())).collect();
+    let score_places = score_places(predictions, labels, &can_be_said)?;
     let has = |value: fn(&Row) -> bool| predictions.rows.iter().any(value);
     let has_labels = has(|row| row.expression.is_some()) || !score_places.is_empty();
     let (has_valence, has_arousal) = (has(|row| row.valence.is_some()), has(|row| row.arousal.is_some()));
-    let mut matched = Matched::default();
-    for row in &truth.rows {
+    let mut matched = Matched {
+        labels: labels.labels().to_vec(),
+        can_be_said,
+        truth: Vec::new(),
+        predicted: Vec::new(),
+        rows: Vec::new(),
+        score_truth: Vec::new(),
+        scores: Vec::new(),
+        score_rows: Vec::new(),
+        valence: Pairs::default(),
+        arousal: Pairs::default(),
+        n: 0,
+        n_left_out: 0,
+        missing: Vec::new(),
+    };
+    for (row_idx, row) in truth.rows.iter().enumerate() {
+        // A table of 2^32 rows would need 400 GB.
+        let row_idx = row_idx as u32;
         let class = match row.expression.map(|expression| labels.class_of(expression)) {
             Some(None) => {
                 matched.n_left_out += 1;
@@ -197,7 +303,7 @@ fn match_by_image(truth: &Table, predictions: &Table, labels: &LabelSet) -> Resu
         if let Some(class) = class.filter(|_| has_labels) {
             let first_score = matched.scores.len();
             let row_scores = &predictions.scores[guess_idx * predictions.score_labels.len()..];
-            matched.scores.extend(score_places.iter().map(|&place| row_scores[place]));
+            matched.scores.extend(score_places.iter().map(|place| place.map_or(0.0, |place| row_scores[place])));
             let scores = &matched.scores[first_score..];
             let is_scored = !scores.is_empty() && scores.iter().all(|score| score.is_finite());
             let predicted = match guess.expression {
@@ -206,6 +312,7 @@ fn match_by_image(truth: &Table, predictions: &Table, labels: &LabelSet) -> Resu
             };
             if is_scored {
                 matched.score_truth.push(class);
+                matched.score_rows.push(row_idx);
             } else {
                 matched.scores.truncate(first_score);
                 is_complete &= score_places.is_empty();
@@ -214,12 +321,13 @@ fn match_by_image(truth: &Table, predictions: &Table, labels: &LabelSet) -> Resu
                 Some(predicted) => {
                     matched.truth.push(class);
                     matched.predicted.push(predicted);
+                    matched.rows.push(row_idx);
                 }
                 None => is_complete = false,
             }
         }
-        is_complete &= pair(&mut matched.valence, row.valence.filter(|_| has_valence), guess.valence);
-        is_complete &= pair(&mut matched.arousal, row.arousal.filter(|_| has_arousal), guess.arousal);
+        is_complete &= matched.valence.push(row_idx, row.valence.filter(|_| has_valence), guess.valence);
+        is_complete &= matched.arousal.push(row_idx, row.arousal.filter(|_| has_arousal), guess.arousal);
         if !is_complete {
             matched.missing.push(row.image.clone());
         }
@@ -227,13 +335,16 @@ fn match_by_image(truth: &Table, predictions: &Table, labels: &LabelSet) -> Resu
     Ok(matched)
 }
 
-/// Adds the pair; false if the truth has a value and the prediction lacks it.
-fn pair(pairs: &mut (Vec<f64>, Vec<f64>), truth: Option<f64>, predicted: Option<f64>) -> bool {
-    if let (Some(truth), Some(predicted)) = (truth, predicted) {
-        pairs.0.push(truth);
-        pairs.1.push(predicted);
+impl Pairs {
+    /// Adds the pair; false if the truth has a value and the prediction lacks it.
+    fn push(&mut self, row_idx: u32, truth: Option<f64>, predicted: Option<f64>) -> bool {
+        if let (Some(truth), Some(predicted)) = (truth, predicted) {
+            self.truth.push(truth);
+            self.predicted.push(predicted);
+            self.rows.push(row_idx);
+        }
+        truth.is_none() || predicted.is_some()
     }
-    truth.is_none() || predicted.is_some()
 }
 
 fn refuse_unknown_images(truth: &Table, predictions: &Table) -> Result<(), EvaluateError> {
@@ -250,19 +361,28 @@ fn refuse_unknown_images(truth: &Table, predictions: &Table) -> Result<(), Evalu
     }
 }
 
-/// For each label the place of its scores in a row of the predictions; empty without any scores.
-fn score_places(predictions: &Table, labels: &LabelSet) -> Result<Vec<usize>, EvaluateError> {
+/// For each label the place of its scores in a row of the predictions, none for one that the model cannot give; empty
+/// without any scores.
+fn score_places(
+    predictions: &Table,
+    labels: &LabelSet,
+    can_be_said: &[bool],
+) -> Result<Vec<Option<usize>>, EvaluateError> {
     if predictions.score_labels.is_empty() {
         return Ok(Vec::new());
     }
-    let place = |label: &Expression| {
-        predictions.score_labels.iter().position(|scored| scored == label).ok_or_else(|| EvaluateError::BadHeader {
+    let place = |(label, &can): (&Expression, &bool)| {
+        let place = predictions.score_labels.iter().position(|scored| scored == label);
+        if place.is_some() || !can {
+            return Ok(place);
+        }
+        Err(EvaluateError::BadHeader {
             file: predictions.file.clone(),
             problem: format!("column `p_{label}` is missing: add it, or give --labels without {label}"),
             header: predictions.score_labels.iter().map(|label| format!("p_{label}")).collect::<Vec<_>>().join(","),
         })
     };
-    labels.labels().iter().map(place).collect()
+    labels.labels().iter().zip(can_be_said).map(place).collect()
 }
 
 fn predicted_class(

@@ -33,12 +33,19 @@ mod confusion;
 mod incomplete_beta;
 mod ranking;
 mod regression;
+mod temperature;
 
 mod answers;
 
 mod agreement;
-mod bootstrap;
 mod reliability;
+
+mod binomial;
+mod bootstrap;
+mod intervals;
+mod metric;
+mod paired;
+mod resample;
 
 mod consensus;
 mod dawid_skene;
@@ -49,7 +56,13 @@ mod method;
 mod quality;
 mod second_look;
 
+mod ceiling;
+mod comparison;
+mod label_errors;
+mod subgroup;
+
 mod render;
+mod report;
 
 pub use agreement::{
     Agreement, CategoryAgreement, CategoryPair, DimensionAgreement, DimensionPair, FleissSubset, Rating, agreement,
@@ -57,14 +70,21 @@ pub use agreement::{
 };
 pub use bootstrap::{Bootstrap, Interval, percentile_interval};
 pub use calibration::{
-    CalibrationError, are_probabilities, brier, calibration_error, log_loss, top_class, top_k_accuracy,
+    CalibrationError, ReliabilityBin, adaptive_calibration_error, are_probabilities, brier, calibration_error,
+    log_loss, reliability_curve, top_class, top_k_accuracy,
 };
+pub use ceiling::{Ceiling, VoteTable, Votes, ceiling, read_votes};
+pub use comparison::{ComparedRun, Run, RunComparison, Standing, check_same_truth, compare_runs};
 pub use confusion::{Averaged, Class, ConfusionMatrix, KappaWeights};
 pub use consensus::{Consensus, Vote, majority, plurality, soft_label, vote_counts};
 pub use dawid_skene::{AnnotatorConfusion, DawidSkene, DawidSkeneOptions, dawid_skene};
 pub use error::EvaluateError;
-pub use evaluation::{Evaluation, Missing, SkewNormalised, evaluate};
+pub use evaluation::{Evaluation, Matched, Missing, Pairs, SkewNormalised, evaluate, match_images};
+pub use intervals::{Intervals, MAX_RANKED_ROWS, intervals};
+pub use label_errors::{Disagreement, likely_label_errors, surest_errors};
 pub use method::{ConsensusMethod, ConsensusResult, FaceConsensus, FaceVote, form_consensus};
+pub use metric::{ClassFigure, Dimension, LabelFigure, Metric, RankingFigure, ValueFigure};
+pub use paired::{McNemar, PairedComparison, PairedDifference, compare_pair, holm, mcnemar};
 pub use quality::{
     AnnotatorQuality, Comparison, DimensionQuality, Drift, Period, Proportion, Reference, TimedRating, against_gold,
     against_others, annotator_quality, drift, wilson,
@@ -72,7 +92,10 @@ pub use quality::{
 pub use ranking::{RankingScore, Scores, macro_mean, rank_classes, rank_micro, support_mean};
 pub use regression::{Moments, RegressionScore, regression, spearman};
 pub use reliability::{Icc, Level, Units, fleiss_kappa, icc, krippendorff_alpha};
-pub use render::{Format, class_table, comparison_table, confusion_svg, confusion_table};
+pub use render::{Format, class_table, comparison_table, confusion_svg, confusion_table, figure_table, subgroup_table};
+pub use report::{EvaluationReport, comparison_html, evaluation_html};
 pub use second_look::{Doubt, FaceOpinions, SecondLook, SecondLookOptions, second_look};
-pub use table::{Row, Table, read_table};
+pub use subgroup::{Gap, Subgroup, Subgroups, subgroups};
+pub use table::{GroupColumn, Row, Table, read_table};
+pub use temperature::{Temperature, apply_temperature, fit_temperature};
 pub use weighted_mean::{AnnotatorWeight, FaceMean, WeightedMean, WeightedMeanOptions, weighted_mean_of};

@@ -173,6 +173,55 @@ fn rank(positives: &[u64], negatives: &[u64]) -> RankingScore {
     score
 }
 
+/// One class's scores in descending order, to be ranked again with other numbers of each row.
+pub(crate) struct Ranked {
+    /// (row, whether it is of the class, whether the next row's score is another one).
+    order: Vec<(u32, bool, bool)>,
+}
+
+impl Ranked {
+    pub fn new(scores: &[f64], is_positive: impl Fn(usize) -> bool) -> Self {
+        let mut order: Vec<(u64, u32)> = scores.iter().enumerate().map(|(i, &s)| (ordered(s), i as u32)).collect();
+        order.sort_unstable_by(|a, b| b.cmp(a));
+        let is_last = |place: usize| order.get(place + 1).is_none_or(|next| next.0 != order[place].0);
+        let of_place = |(place, &(_, row)): (usize, &(u64, u32))| (row, is_positive(row as usize), is_last(place));
+        Self { order: order.iter().enumerate().map(of_place).collect() }
+    }
+
+    /// The figures with row `i` taken `times[i]` times; without the trapezoid.
+    pub fn score(&self, times: &[u32]) -> RankingScore {
+        let of_class = |wanted: bool| -> usize {
+            let rows = self.order.iter().filter(|(_, is_positive, _)| *is_positive == wanted);
+            rows.map(|&(row, ..)| times[row as usize] as usize).sum()
+        };
+        let (n_positives, n_negatives) = (of_class(true), of_class(false));
+        let (p, n) = (n_positives as f64, n_negatives as f64);
+        let (mut above, mut steps, mut even_steps) = (0.0, 0.0, 0.0);
+        let (mut hits, mut alarms, mut new_hits, mut new_alarms) = (0.0, 0.0, 0.0, 0.0);
+        for &(row, is_positive, is_last_of_ties) in &self.order {
+            *(if is_positive { &mut new_hits } else { &mut new_alarms }) += f64::from(times[row as usize]);
+            if is_last_of_ties {
+                above += new_alarms * (hits + new_hits / 2.0);
+                hits += new_hits;
+                alarms += new_alarms;
+                if new_hits > 0.0 {
+                    steps += new_hits * (hits / (hits + alarms));
+                    even_steps += new_hits * (hits * n / (hits * n + alarms * p));
+                }
+                (new_hits, new_alarms) = (0.0, 0.0);
+            }
+        }
+        RankingScore {
+            roc_auc: ratio(above, p * n),
+            average_precision: ratio(steps, p),
+            average_precision_1to1: if n > 0.0 { ratio(even_steps, p) } else { None },
+            pr_auc_trapezoid: None,
+            n_positives,
+            n_negatives,
+        }
+    }
+}
+
 fn count_ties(ascending: &[u64], threshold: u64) -> usize {
     ascending.iter().rev().take_while(|&&key| key == threshold).count()
 }
@@ -216,6 +265,26 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn rows_taken_several_times_rank_as_if_they_stood_there_so_often(
+            rows in prop::collection::vec((-4i8..4, any::<bool>(), 0u32..4), 1..40),
+        ) {
+            let scores: Vec<f64> = rows.iter().map(|row| f64::from(row.0)).collect();
+            let times: Vec<u32> = rows.iter().map(|row| row.2).collect();
+            let found = Ranked::new(&scores, |row| rows[row].1).score(&times);
+            let repeated = |wanted: bool| {
+                let of_class = rows.iter().filter(|row| row.1 == wanted);
+                of_class.flat_map(|row| vec![f64::from(row.0); row.2 as usize]).collect::<Vec<_>>()
+            };
+            let expected = of(&repeated(true), &repeated(false));
+            let near = |a: Option<f64>, b: Option<f64>| a.is_some() == b.is_some()
+                && (a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() < 1e-12;
+            prop_assert!(near(found.roc_auc, expected.roc_auc), "{found:?} {expected:?}");
+            prop_assert!(near(found.average_precision, expected.average_precision));
+            prop_assert!(near(found.average_precision_1to1, expected.average_precision_1to1));
+            prop_assert_eq!((found.n_positives, found.n_negatives), (expected.n_positives, expected.n_negatives));
+        }
+
         #[test]
         fn auc_is_the_share_of_ordered_pairs(
             positives in prop::collection::vec(-4i8..4, 1..20), negatives in prop::collection::vec(-4i8..4, 1..20),

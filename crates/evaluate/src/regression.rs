@@ -143,6 +143,48 @@ impl Moments {
     }
 }
 
+/// Terms of single pairs that moments can be put together from when rows are drawn anew: values are taken from their
+/// mean, so that squares of large offsets do not eat the variance.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Centred {
+    truth: f64,
+    predicted: f64,
+}
+
+impl Centred {
+    pub fn about_means(truth: &[f64], predicted: &[f64]) -> Self {
+        let moments = Moments::of(truth, predicted);
+        Self { truth: moments.mean_truth, predicted: moments.mean_predicted }
+    }
+
+    pub fn terms(self, truth: f64, predicted: f64) -> [f64; 8] {
+        let (t, p) = (truth - self.truth, predicted - self.predicted);
+        let error = truth - predicted;
+        [t, p, t * t, p * p, t * p, error * error, error.abs(), f64::from(u8::from(sign(truth) == sign(predicted)))]
+    }
+
+    /// The moments of `n` rows (at least one) from the sums of their terms.
+    pub fn moments(self, n: f64, sums: [f64; 8]) -> Moments {
+        let [t, p, tt, pp, tp, squared_errors, absolute_errors, n_same_sign] = sums;
+        let (squares_truth, squares_predicted) = (tt - t * t / n, pp - p * p / n);
+        // One value drawn again and again leaves a rounding of its square, never more.
+        let is_constant = |squares: f64, about_mean: f64| squares <= 1e-12 * about_mean;
+        Moments {
+            n,
+            mean_truth: self.truth + t / n,
+            mean_predicted: self.predicted + p / n,
+            squares_truth,
+            squares_predicted,
+            products: tp - t * p / n,
+            squared_errors,
+            absolute_errors,
+            n_same_sign,
+            is_truth_constant: is_constant(squares_truth, tt),
+            is_predicted_constant: is_constant(squares_predicted, pp),
+        }
+    }
+}
+
 /// Spearman's correlation: Pearson's of the average ranks, O(n log n).
 pub fn spearman(truth: &[f64], predicted: &[f64]) -> Option<f64> {
     let (truth, predicted) = rayon::join(|| average_ranks(truth), || average_ranks(predicted));

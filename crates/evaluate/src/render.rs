@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 
+use crate::bootstrap::Interval;
 use crate::evaluation::Evaluation;
+use crate::intervals::Intervals;
+use crate::metric::Metric;
 use crate::regression::RegressionScore;
+use crate::subgroup::{GROUP_METRICS, Subgroups};
 
 /// What a table is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub enum Format {
 }
 
 /// Rows of cells, the first row the header, the first column the names.
-type Cells = Vec<Vec<String>>;
+pub(crate) type Cells = Vec<Vec<String>>;
 
 /// Which of the two dimensions a row is about.
 type Dimension = fn(&Evaluation) -> &RegressionScore;
@@ -53,6 +57,40 @@ pub fn comparison_table(runs: &[(&str, &Evaluation)], format: Format) -> String 
     // A figure that no run has would only be a line of dashes.
     cells.retain(|row| row[0].is_empty() || row[1..].iter().any(|cell| cell != "-"));
     render(&cells, format)
+}
+
+/// All figures over the classes and of both dimensions, each with its interval; `-` is undefined.
+pub fn figure_table(evaluation: &Evaluation, intervals: &Intervals, format: Format) -> String {
+    let header = ["", "predictions", &format!("{:.0} % interval", intervals.bootstrap.confidence * 100.0)];
+    let mut cells: Cells = vec![header.map(str::to_owned).to_vec()];
+    cells.push(vec!["images".to_owned(), evaluation.n.to_string(), String::new()]);
+    for metric in Metric::all(0).into_iter().filter(|metric| metric.of(evaluation).is_some()) {
+        let bounds = intervals.of(metric).map(bounds).unwrap_or_default();
+        cells.push(vec![metric.name(), decimal(metric.of(evaluation)), bounds]);
+    }
+    render(&cells, format)
+}
+
+/// The figures of every subgroup of one column; the names of its values are text from outside.
+pub fn subgroup_table(column: &Subgroups, format: Format) -> String {
+    let names = GROUP_METRICS.iter().map(|metric| metric.name());
+    let mut cells: Cells = vec![std::iter::once(column.name.clone()).chain(names).collect()];
+    cells[0].push("images".to_owned());
+    for group in &column.groups {
+        let value = if group.value.is_empty() { "(not given)" } else { &group.value };
+        let figure = |(figure, interval): &(Option<f64>, Option<Interval>)| {
+            format!("{} {}", decimal(*figure), interval.map(bounds).unwrap_or_default()).trim_end().to_owned()
+        };
+        let mut row: Vec<String> = std::iter::once(value.to_owned()).chain(group.figures.iter().map(figure)).collect();
+        row.push(group.n.to_string());
+        cells.push(row);
+    }
+    render(&cells, format)
+}
+
+/// An interval as the tables show it.
+pub(crate) fn bounds(interval: Interval) -> String {
+    format!("[{}, {}]", decimal(Some(interval.low)), decimal(Some(interval.high)))
 }
 
 /// Precision, recall, F1, AUC, average precision and number of true images of each class.
@@ -128,12 +166,12 @@ pub fn confusion_svg(evaluation: &Evaluation) -> String {
     svg
 }
 
-fn decimal(value: Option<f64>) -> String {
+pub(crate) fn decimal(value: Option<f64>) -> String {
     // Adding 0 keeps a rounded -0.000 from showing.
     value.map_or_else(|| "-".to_owned(), |value| format!("{:.3}", (value * 1000.0).round() / 1000.0 + 0.0))
 }
 
-fn render(cells: &Cells, format: Format) -> String {
+pub(crate) fn render(cells: &Cells, format: Format) -> String {
     let escaped: Cells = cells.iter().map(|row| row.iter().map(|cell| escape(cell, format)).collect()).collect();
     let n_columns = escaped.first().map_or(0, Vec::len);
     let width = |column: usize| escaped.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -175,12 +213,14 @@ fn render(cells: &Cells, format: Format) -> String {
 }
 
 /// A run's name comes from outside: it must not end a cell or start a command.
-fn escape(cell: &str, format: Format) -> String {
+pub(crate) fn escape(cell: &str, format: Format) -> String {
     let mut out = String::with_capacity(cell.len());
     for c in cell.chars().map(|c| if c.is_control() { ' ' } else { c }) {
         match (format, c) {
             (Format::Markdown, '|' | '\\' | '`' | '*' | '_' | '<' | '[' | ']') => out.extend(['\\', c]),
             (Format::Latex, '&' | '%' | '$' | '#' | '_' | '{' | '}') => out.extend(['\\', c]),
+            // At the start of a row it would be an argument of the line break before it.
+            (Format::Latex, '[') if out.is_empty() => out.push_str("{[}"),
             (Format::Latex, '\\') => out.push_str("\\textbackslash{}"),
             (Format::Latex, '~') => out.push_str("\\textasciitilde{}"),
             (Format::Latex, '^') => out.push_str("\\textasciicircum{}"),

@@ -27,7 +27,7 @@ pub struct Row {
     pub arousal: Option<f64>,
 }
 
-/// A file of the contract: `image,expression,valence,arousal` and optional `p_<label>` columns.
+/// A file of the contract: `image,expression,valence,arousal` and optional `p_<label>` and `group_<name>` columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// Its name for messages.
@@ -38,6 +38,19 @@ pub struct Table {
     pub score_labels: Vec<Expression>,
     /// The scores, row by row, `score_labels.len()` each; NaN where the cell is empty.
     pub scores: Vec<f64>,
+    /// Subgroups, in the order of the columns.
+    pub groups: Vec<GroupColumn>,
+}
+
+/// A column `group_<name>`: which subgroup each image belongs to.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GroupColumn {
+    /// Its name without `group_`, lower-case.
+    pub name: String,
+    /// Its different values in order of their first line; text from outside.
+    pub values: Vec<String>,
+    /// Row by row the place of its value in `values`.
+    pub of_row: Vec<u32>,
 }
 
 /// Where in a record each thing stands.
@@ -47,6 +60,7 @@ struct Columns {
     valence: Option<usize>,
     arousal: Option<usize>,
     scores: Vec<(Expression, usize)>,
+    groups: Vec<(String, usize)>,
 }
 
 /// Reads a truth or predictions table. Columns may stand in any order, unknown ones are ignored, a byte order
@@ -69,7 +83,13 @@ pub fn read_table(reader: impl Read, file: &str) -> Result<Table, EvaluateError>
         rows: Vec::new(),
         score_labels: columns.scores.iter().map(|&(label, _)| label).collect(),
         scores: Vec::new(),
+        groups: columns
+            .groups
+            .iter()
+            .map(|(name, _)| GroupColumn { name: name.clone(), ..Default::default() })
+            .collect(),
     };
+    let mut places: Vec<HashMap<String, u32>> = vec![HashMap::new(); columns.groups.len()];
     let names: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
     let mut record = csv::StringRecord::new();
     loop {
@@ -117,6 +137,15 @@ pub fn read_table(reader: impl Read, file: &str) -> Result<Table, EvaluateError>
         let (valence, arousal) = (dimension(columns.valence)?, dimension(columns.arousal)?);
         for &(_, column) in &columns.scores {
             table.scores.push(number(Some(column))?.unwrap_or(f64::NAN));
+        }
+        for ((group, places), &(_, column)) in table.groups.iter_mut().zip(&mut places).zip(&columns.groups) {
+            let value = shortened(record[column].trim());
+            let next = group.values.len() as u32;
+            let place = *places.entry(value).or_insert_with_key(|value| {
+                group.values.push(value.clone());
+                next
+            });
+            group.of_row.push(place);
         }
         table.rows.push(Row { image: image.to_owned(), line, expression, valence, arousal });
     }
@@ -169,12 +198,19 @@ impl Columns {
             }
             scores.push((label, column));
         }
+        let mut groups: Vec<(String, usize)> = Vec::new();
+        for (column, name) in names.iter().enumerate().filter_map(|(i, name)| Some((i, name.strip_prefix("group_")?))) {
+            if groups.iter().any(|(other, _)| other == name) {
+                return Err(bad(format!("column `group_{}` stands twice", shortened(name))));
+            }
+            groups.push((shortened(name), column));
+        }
         let image = place("image")?.ok_or_else(|| bad("column `image` is missing".into()))?;
         let (expression, valence, arousal) = (place("expression")?, place("valence")?, place("arousal")?);
         if expression.is_none() && valence.is_none() && arousal.is_none() && scores.is_empty() {
             return Err(bad("there is no column to score beside `image`".into()));
         }
-        Ok(Self { image, expression, valence, arousal, scores })
+        Ok(Self { image, expression, valence, arousal, scores, groups })
     }
 }
 

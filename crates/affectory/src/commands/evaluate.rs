@@ -5,39 +5,232 @@ use std::path::Path;
 
 use affectory_core::LabelSet;
 use affectory_evaluate::{
-    Evaluation, Format, Missing, Table, class_table, comparison_table, confusion_table, evaluate, read_table,
+    Bootstrap, Calibration, Ceiling, Evaluation, EvaluationReport, Format, Gap, Intervals, Matched, Missing, Scores,
+    Subgroups, Table, Temperature, apply_temperature, calibration, ceiling, class_table, comparison_table,
+    confusion_table, evaluate, evaluation_html, figure_table, fit_temperature, intervals, likely_label_errors,
+    match_images, read_table, read_votes, subgroup_table, subgroups, surest_errors,
 };
+use affectory_imaging::{Limits, decode, encode_jpeg, resize};
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::{Context, shown};
-use crate::cli::Evaluate;
+use crate::cli::{Evaluate, Resampling};
 
 pub fn run(context: &Context, args: &Evaluate) -> anyhow::Result<()> {
     let labels = LabelSet::parse(&args.labels).context("--labels")?;
-    let evaluation = score_files(&args.truth, &args.predictions, &labels, args.allow_missing)?;
+    let truth = read(&args.truth)?;
+    let missing = missing(args.allow_missing);
+    let matched = match_images(&truth, &read(&args.predictions)?, &labels, None, missing)?;
+    let bootstrap = bootstrap(&args.resampling);
+    let ceiling = args.votes.as_deref().map(|path| ceiling_of(path, &truth, &labels, bootstrap)).transpose()?;
+    let (evaluation, bounds) = (matched.evaluation(), intervals(&matched, bootstrap));
+    let cited = Cited {
+        evaluation: &evaluation,
+        bounds: &bounds,
+        ceiling: ceiling.as_ref(),
+        calibrations: calibrations(args, &matched, &labels)?,
+        subgroups: subgroups(&matched, &truth, bootstrap),
+    };
+    let document = cited.document();
+    let all = |format| cited.tables(format);
+    if let Some(path) = &args.report {
+        write_report(path, args, &truth, &matched, &cited)?;
+    }
     if let Some(path) = &args.markdown {
-        write_tables(path, &evaluation, Format::Markdown)?;
+        write_file(path, all(Format::Markdown).as_bytes())?;
     }
     if let Some(path) = &args.latex {
-        write_tables(path, &evaluation, Format::Latex)?;
+        write_file(path, all(Format::Latex).as_bytes())?;
     }
-    let text = tables(&evaluation, Format::Text);
+    let text = all(Format::Text);
     match &args.out {
         Some(path) => {
-            write_json(path, &evaluation)?;
+            write_file(path, serde_json::to_string_pretty(&document)?.as_bytes())?;
             context.print_text(&text)
         }
-        None => context.print(&text, &evaluation.to_json()),
+        None => context.print(&text, &document),
     }
+}
+
+/// 95 % intervals from as many resamples as asked for.
+pub fn bootstrap(args: &Resampling) -> Bootstrap {
+    Bootstrap { n_resamples: args.resamples as usize, confidence: 0.95, seed: args.seed }
+}
+
+/// What to do with images that lack an answer.
+pub fn missing(may_miss: bool) -> Missing {
+    if may_miss { Missing::LeftOut } else { Missing::Refused }
+}
+
+/// What one annotator gets right of what the others say.
+pub fn ceiling_of(votes: &Path, truth: &Table, labels: &LabelSet, bootstrap: Bootstrap) -> anyhow::Result<Ceiling> {
+    let file = std::fs::File::open(votes).with_context(|| format!("failed to read {}", shown(votes)))?;
+    Ok(ceiling(&read_votes(file, &shown(votes))?.of_truth(truth, labels)?, labels, bootstrap))
+}
+
+/// Figures with all that is said about them.
+struct Cited<'a> {
+    evaluation: &'a Evaluation,
+    bounds: &'a Intervals,
+    ceiling: Option<&'a Ceiling>,
+    calibrations: Calibrations,
+    subgroups: Vec<Subgroups>,
+}
+
+/// How far the probabilities mean what they say.
+#[derive(Default)]
+struct Calibrations {
+    as_predicted: Option<Calibration>,
+    scaled: Option<Calibration>,
+    temperature: Option<Temperature>,
+}
+
+fn calibrations(args: &Evaluate, matched: &Matched, labels: &LabelSet) -> anyhow::Result<Calibrations> {
+    let n_classes = labels.n_classes();
+    let of = |values: &[f64]| calibration(&matched.score_truth, Scores::new(values, n_classes)?);
+    let probabilities = matched.probabilities();
+    let mut found = Calibrations { as_predicted: probabilities.as_deref().and_then(of), ..Calibrations::default() };
+    if let (Some(truth), Some(predictions)) = (&args.fit_truth, &args.fit_predictions) {
+        let missing = missing(args.allow_missing);
+        let other = match_images(&read(truth)?, &read(predictions)?, labels, None, missing)?;
+        let fitted = other
+            .probabilities()
+            .and_then(|values| fit_temperature(&other.score_truth, Scores::new(&values, n_classes)?));
+        let fitted = fitted.with_context(|| {
+            format!("{} has no probabilities to fit a temperature on: give p_<label> columns", shown(predictions))
+        })?;
+        found.temperature = Some(fitted);
+        found.scaled = probabilities
+            .as_deref()
+            .and_then(|values| of(&apply_temperature(Scores::new(values, n_classes)?, fitted.temperature)));
+    }
+    Ok(found)
+}
+
+impl Cited<'_> {
+    /// The contract's document, with how sure its figures are.
+    fn document(&self) -> serde_json::Value {
+        let mut document = self.evaluation.to_json();
+        let Bootstrap { n_resamples, confidence, seed } = self.bounds.bootstrap;
+        document["intervals"] = self.bounds.to_json(&self.evaluation.labels);
+        document["bootstrap"] = serde_json::json!({ "resamples": n_resamples, "confidence": confidence, "seed": seed });
+        document["ceiling"] = serde_json::json!(self.ceiling);
+        document["calibration"] = serde_json::json!({
+            "as_predicted": self.calibrations.as_predicted, "scaled": self.calibrations.scaled,
+            "temperature": self.calibrations.temperature,
+        });
+        document["subgroups"] = serde_json::json!(self.subgroups);
+        document
+    }
+
+    fn tables(&self, format: Format) -> String {
+        let mut text = [
+            figure_table(self.evaluation, self.bounds, format),
+            class_table(self.evaluation, format),
+            confusion_table(self.evaluation, format),
+        ]
+        .join("\n");
+        for column in &self.subgroups {
+            text += &format!("\n{}", subgroup_table(column, format));
+        }
+        for note in self.notes() {
+            let comment = if format == Format::Latex { "% " } else { "" };
+            text += &format!("\n{comment}{}\n", crate::failure::printable(&note));
+        }
+        text
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let figure = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
+        let mut notes = Vec::new();
+        let Bootstrap { n_resamples, confidence, seed } = self.bounds.bootstrap;
+        if n_resamples > 0 {
+            let percent = confidence * 100.0;
+            notes.push(format!(
+                "intervals: {percent:.0} % percentile, {n_resamples} bootstrap resamples of images, seed {seed}"
+            ));
+        }
+        if let Some(ceiling) = self.ceiling {
+            let (n, accuracy, f1) = (ceiling.n, figure(ceiling.accuracy), figure(ceiling.f1_macro));
+            notes.push(format!("one annotator against the others ({n} images): accuracy {accuracy}, macro F1 {f1}"));
+        }
+        let Calibrations { as_predicted, scaled, temperature } = &self.calibrations;
+        for (name, found) in [("calibration", as_predicted), ("temperature-scaled", scaled)] {
+            if let Some(Calibration { ece, mce, adaptive_ece, log_loss, brier, .. }) = found {
+                notes.push(format!(
+                    "{name}: ECE {ece:.3}, MCE {mce:.3}, adaptive ECE {adaptive_ece:.3} (15 bins), log loss \
+                     {log_loss:.3}, Brier {brier:.3}"
+                ));
+            }
+        }
+        notes.extend(temperature.map(|fitted| format!("temperature: {:.3}", fitted.temperature)));
+        for column in &self.subgroups {
+            for Gap { metric, difference, best, worst } in &column.gaps {
+                notes.push(format!(
+                    "largest gap by {}: {metric} {difference:.3}, from {best} to {worst} (at least 30 images each)",
+                    column.name
+                ));
+            }
+        }
+        notes
+    }
+}
+
+/// Pictures on a sheet of errors.
+const SHEET: usize = 48;
+/// Longer side of a small picture, pixels.
+const PICTURE: u32 = 112;
+
+fn write_report(
+    path: &Path,
+    args: &Evaluate,
+    truth: &Table,
+    matched: &Matched,
+    cited: &Cited<'_>,
+) -> anyhow::Result<()> {
+    if let Some(folder) = args.images.as_deref().filter(|folder| !folder.is_dir()) {
+        anyhow::bail!("--images {} is no folder", shown(folder));
+    }
+    let fitted_on = args.fit_predictions.as_deref().map(shown).unwrap_or_default();
+    let page = evaluation_html(&EvaluationReport {
+        title: &shown(&args.predictions),
+        version: env!("CARGO_PKG_VERSION"),
+        truth,
+        matched,
+        intervals: cited.bounds,
+        ceiling: cited.ceiling,
+        temperature: cited.calibrations.temperature.map(|fitted| (fitted, fitted_on.as_str())),
+        subgroups: &cited.subgroups,
+        surest_errors: &surest_errors(matched, SHEET),
+        label_errors: &likely_label_errors(matched, SHEET),
+        picture: &|name| small_picture(args.images.as_deref()?, name),
+    });
+    write_file(path, page.as_bytes())
+}
+
+/// A JPEG of an image in the folder; none where it is not there, is none, or its name leads out of the folder.
+fn small_picture(folder: &Path, name: &str) -> Option<String> {
+    let is_inside = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    let path = folder.join(name);
+    if !is_inside || std::fs::metadata(&path).ok()?.len() > Limits::default().max_bytes {
+        return None;
+    }
+    let image = decode(&std::fs::read(&path).ok()?, &Limits::default()).ok()?.image;
+    let longer = image.width.max(image.height).max(1);
+    let side = |side: u32| (u64::from(side) * u64::from(PICTURE) / u64::from(longer)).max(1) as u32;
+    let jpeg = encode_jpeg(&resize(&image, side(image.width), side(image.height)), 80).ok()?;
+    Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
 }
 
 /// Every figure of a prediction file.
 pub fn score_files(truth: &Path, predictions: &Path, labels: &LabelSet, may_miss: bool) -> anyhow::Result<Evaluation> {
-    let missing = if may_miss { Missing::LeftOut } else { Missing::Refused };
-    Ok(evaluate(&read(truth)?, &read(predictions)?, labels, missing)?)
+    Ok(evaluate(&read(truth)?, &read(predictions)?, labels, missing(may_miss))?)
 }
 
-fn read(path: &Path) -> anyhow::Result<Table> {
+/// A truth or predictions table.
+pub fn read(path: &Path) -> anyhow::Result<Table> {
     let file = std::fs::File::open(path).with_context(|| format!("failed to read {}", shown(path)))?;
     Ok(read_table(file, &shown(path))?)
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod annotations;
 mod collect;
+mod compare;
 mod demo;
 mod doctor;
 mod evaluate;
@@ -54,6 +55,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Train(args) => train::run(&context, args).await,
         Command::Evaluate(args) => evaluate::run(&context, &args),
         Command::ExportModel(args) => export_model::run(&context, &args).await,
+        Command::Compare(args) => compare::run(&context, &args).await,
         Command::Predict(args) => predict::run(&context, &args),
         Command::Doctor => doctor::run(&context).await,
     }
