@@ -71,8 +71,8 @@ pub struct Prediction {
 
 /// What answers; the recipe in a model's file says which.
 enum Model {
-    Network(Network),
-    Conventional(ConventionalModel),
+    Network(Box<Network>),
+    Conventional(Box<ConventionalModel>),
 }
 
 /// A trained model, ready for faces.
@@ -151,9 +151,9 @@ impl Predictor {
         let model = match recipe.method {
             Method::Network => {
                 let network = recipe.network(labels.n_classes()).init(&Device::flex());
-                Model::Network(network.with_safetensors(bytes)?)
+                Model::Network(Box::new(network.with_safetensors(bytes)?))
             }
-            Method::HogSvm => Model::Conventional(ConventionalModel::from_bytes(path, bytes)?),
+            Method::HogSvm => Model::Conventional(Box::new(ConventionalModel::from_bytes(path, bytes)?)),
         };
         Ok(Self { card, labels, model, framing: [1.0, 0.0] })
     }
