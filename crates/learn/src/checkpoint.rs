@@ -65,6 +65,12 @@ impl Epoch {
             (None, ccc) => ccc.unwrap_or(f64::NEG_INFINITY),
         }
     }
+
+    /// Whether this epoch is to be kept instead of an earlier one. A score that comes back from a checkpoint may have lost its
+    /// last bit; an equal one must not win for that, or a resumed run would keep another epoch than an undisturbed one.
+    pub fn is_better_than(&self, earlier: &Epoch) -> bool {
+        self.selection() > earlier.selection() + 1e-9
+    }
 }
 
 /// Where a run stands after its last whole epoch.
@@ -292,4 +298,21 @@ fn history_csv(history: &[Epoch]) -> String {
         );
     }
     csv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_equal_epoch_is_no_better_after_its_score_went_through_a_checkpoint() {
+        let epoch = |accuracy| Epoch {
+            epoch: 1,
+            train_loss: 1.0,
+            scores: Scores { accuracy: Some(accuracy), ..Scores::default() },
+        };
+        // One unit in the last place below 2 / 13, as a parser without exact rounding may give it back.
+        let (exact, read_back) = (epoch(2.0 / 13.0), epoch((2.0f64 / 13.0).next_down()));
+        assert!(!exact.is_better_than(&read_back) && epoch(3.0 / 13.0).is_better_than(&exact));
+    }
 }

@@ -162,7 +162,7 @@ fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result
         let guesses = predict_faces(&scored, &valid_faces, plan, progress)?;
         let scores = score(valid_faces.samples(), &guesses, &job.labels, job.recipe.heads());
         let finished = Epoch { epoch, train_loss: loss_sum / n_batches as f64, scores };
-        if state.best.as_ref().is_none_or(|best| finished.selection() > best.selection()) {
+        if state.best.as_ref().is_none_or(|best| finished.is_better_than(best)) {
             folder.save_best(&scored, job, &finished)?;
             folder.save_predictions(valid_faces.samples(), &guesses, &job.labels, job.recipe.heads())?;
             state.best = Some(finished.clone());
