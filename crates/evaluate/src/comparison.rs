@@ -496,7 +496,7 @@ mod tests {
         let truth = table(&format!("image,expression,valence\n{truth}"), "truth");
         let run = |name: &str, wrong_every: usize, can_say: Option<&str>| {
             let answer = |row: usize| {
-                let label = if row % wrong_every == 0 { "happy" } else { label(row) };
+                let label = if row.is_multiple_of(wrong_every) { "happy" } else { label(row) };
                 if can_say.is_some() && label == "fear" { "sad" } else { label }
             };
             let text: String =

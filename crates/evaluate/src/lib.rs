@@ -70,8 +70,8 @@ pub use agreement::{
 };
 pub use bootstrap::{Bootstrap, Interval, percentile_interval};
 pub use calibration::{
-    CalibrationError, ReliabilityBin, adaptive_calibration_error, are_probabilities, brier, calibration_error,
-    log_loss, reliability_curve, top_class, top_k_accuracy,
+    Calibration, CalibrationError, ReliabilityBin, adaptive_calibration_error, are_probabilities, brier, calibration,
+    calibration_error, log_loss, reliability_curve, top_class, top_k_accuracy,
 };
 pub use ceiling::{Ceiling, VoteTable, Votes, ceiling, read_votes};
 pub use comparison::{ComparedRun, Run, RunComparison, Standing, check_same_truth, compare_runs};
