@@ -42,7 +42,7 @@ fn write_run(root: &Path, name: &str, wrong_every: usize, labels: &[&str]) -> Pa
         let (label, valence) = (LABELS[row % 3], (row % 41) as f64 / 20.0 - 1.0);
         truth += &format!("{row}.png,{label},{valence},0.25\n");
         let class = labels.iter().position(|other| *other == label).unwrap_or(0);
-        let class = if row % wrong_every == 0 { (class + 1) % labels.len() } else { class };
+        let class = if row.is_multiple_of(wrong_every) { (class + 1) % labels.len() } else { class };
         guess += &format!("\n{row}.png,{},{},0.2", labels[class], valence * 0.8 + (row % 7) as f64 / 50.0);
         for other in 0..labels.len() {
             guess += if other == class { ",0.8" } else { ",0.1" };

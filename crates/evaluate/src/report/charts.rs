@@ -12,8 +12,8 @@ use crate::evaluation::{Matched, Pairs};
 const SIDE: f64 = 300.0;
 const LEFT: f64 = 44.0;
 const TOP: f64 = 10.0;
-/// Points of a curve: more cannot be seen, and each is bytes.
-const MAX_POINTS: usize = 160;
+/// How far a curve must have gone for another point of it: what cannot be seen is only bytes.
+const STEP: f64 = 1.0 / 200.0;
 /// Cells of a density along each side.
 const CELLS: usize = 24;
 
@@ -62,12 +62,16 @@ impl Chart {
     }
 
     fn line(&mut self, class: &str, points: &[(f64, f64)]) {
-        let stride = points.len().div_ceil(MAX_POINTS).max(1);
         let last = points.len().saturating_sub(1);
         let mut path = String::new();
-        for (at, &point) in points.iter().enumerate().filter(|(at, _)| at % stride == 0 || *at == last) {
-            let (x, y) = Self::place(point);
-            let _ = write!(path, "{}{x:.1} {y:.1}", if at == 0 { 'M' } else { 'L' });
+        let mut drawn: Option<(f64, f64)> = None;
+        for (at, &point) in points.iter().enumerate() {
+            let has_moved = drawn.is_none_or(|from| (from.0 - point.0).abs() + (from.1 - point.1).abs() >= STEP);
+            if has_moved || at == last {
+                let (x, y) = Self::place(point);
+                let _ = write!(path, "{}{x:.1} {y:.1}", if drawn.is_none() { 'M' } else { 'L' });
+                drawn = Some(point);
+            }
         }
         let _ = write!(self.svg, "<path class=\"line {class}\" d=\"{path}\"/>");
     }

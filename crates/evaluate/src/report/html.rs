@@ -52,7 +52,11 @@ pub fn comparison_html(comparison: &RunComparison, version: &str) -> String {
                 h2 { (title) }
                 div.scroll tabindex="0" role="region" aria-label=(title) {
                     table {
-                        thead { tr { @for cell in &cells[0] { th scope="col" { (cell) } } } }
+                        thead { tr {
+                            @for (place, cell) in cells[0].iter().enumerate() {
+                                th.n[place > 0] scope="col" { (cell) }
+                            }
+                        } }
                         tbody { @for row in &cells[1..] { tr {
                             th scope="row" { bdi { (shortened(&row[0])) } }
                             @for cell in &row[1..] { td.n {
@@ -229,6 +233,12 @@ fn calibration_section(report: &EvaluationReport<'_>) -> Markup {
         div.columns {
             figure {
                 (charts::reliability(&found.curve, scaled.as_ref().map(|scaled| scaled.curve.as_slice())))
+                @if scaled.is_some() {
+                    ul.keys {
+                        li.key.own { span { "as predicted" } }
+                        li.key.scaled { span { "temperature-scaled" } }
+                    }
+                }
                 figcaption { "Accuracy by confidence in bins of equal width; on the dashed line both are equal" }
             }
             div {
