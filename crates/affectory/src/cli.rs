@@ -54,6 +54,8 @@ pub enum Command {
     Recipes(Recipes),
     /// Train a network on a release
     Train(Train),
+    /// Let any model answer a split of a release, and score it: a run's folder for `evaluate` and comparisons
+    Score(Score),
     /// Score predictions against truth
     Evaluate(Evaluate),
     /// Write a trained model for other programs
@@ -472,9 +474,9 @@ pub struct PoolAdd {
 pub struct PoolSuggest {
     /// Name of the pool
     pub name: String,
-    /// Model to use: a run's folder or a model.safetensors [default: the one inside the program]
+    /// Model to use: a run's folder, a model.safetensors, `face-api`, or the .toml of an ONNX model [default: affectory-s]
     #[arg(long, value_name = "MODEL")]
-    pub model: Option<PathBuf>,
+    pub model: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -668,6 +670,21 @@ pub enum ModelFormat {
 }
 
 #[derive(Debug, Args)]
+pub struct Score {
+    /// A run of this project, a model file, `affectory-s`, `face-api`, or the .toml of an ONNX model (docs/models.md)
+    pub model: String,
+    /// Name of the release
+    #[arg(long)]
+    pub release: String,
+    /// `valid`, `test` or `train`
+    #[arg(long, default_value = "valid")]
+    pub split: affectory_core::Split,
+    /// Name of the run's folder that is written [default: RELEASE-MODEL-SPLIT]
+    #[arg(long)]
+    pub run: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct Evaluate {
     /// CSV: image,expression,valence,arousal
     #[arg(long, value_name = "CSV")]
@@ -757,9 +774,9 @@ pub struct Predict {
     /// Images or folders
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
-    /// Model to use: a run's folder or a model.safetensors [default: the one inside the program]
+    /// Model to use: a run's folder, a model.safetensors, `face-api`, or the .toml of an ONNX model [default: affectory-s]
     #[arg(long, value_name = "MODEL")]
-    pub model: Option<PathBuf>,
+    pub model: Option<String>,
     /// Each image is one face already cut out: do not look for faces
     #[arg(long)]
     pub crop: bool,

@@ -22,6 +22,7 @@ mod geometry;
 mod hash;
 mod ids;
 mod label_set;
+mod proxy;
 mod sets;
 mod stage;
 

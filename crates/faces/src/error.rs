@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use affectory_catalog::CatalogError;
 use affectory_imaging::ImagingError;
 use affectory_nets::WeightsError;
+use affectory_onnx::OnnxError;
 
 /// Errors of this crate. A picture that cannot be read is not one: it is recorded as unreadable.
 #[derive(Debug, thiserror::Error)]
@@ -12,17 +13,9 @@ pub enum FacesError {
     /// The weights inside the program are damaged.
     #[error("a network inside the program cannot be used")]
     Weights(#[from] WeightsError),
-    /// A foreign model needs a library that is not there.
-    #[error(
-        "ONNX models need ONNX Runtime, and {library} cannot be loaded ({reason}): install it (`pip install \
-         onnxruntime` will do) and set ORT_DYLIB_PATH to the path of its libonnxruntime"
-    )]
-    NoRuntime {
-        /// What was tried.
-        library: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
+    /// A foreign model's library is not there.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
     /// A model file that is not what it should be.
     #[error("{path} is not a YuNet model: {reason}")]
     BadModel {

@@ -3,13 +3,11 @@
 //! Wu et al., "YuNet: A Tiny Millisecond-level Face Detector" (2023): three grids of cells 8, 16 and 32 pixels apart, and
 //! in each cell a class score, an objectness, a box and five points. It runs on ONNX Runtime, a library of the user's.
 
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::path::Path;
 
 use affectory_core::{BoundingBox, Point};
 use affectory_imaging::RgbImage;
-use ort::session::{Session, SessionOutputs};
-use ort::value::TensorRef;
+use affectory_onnx::{OnnxError, OnnxModel, Output};
 
 use crate::boxes::{Candidate, Overlap, suppress};
 use crate::{Detection, FaceDetector, FacesError};
@@ -31,10 +29,7 @@ const MAX_OVERLAP: f32 = 0.3;
 const MAX_SIDE: u32 = 1600;
 
 /// A detector from an ONNX file.
-pub struct Yunet {
-    /// One picture at a time: the runtime uses all cores for it.
-    session: Mutex<Session>,
-}
+pub struct Yunet(OnnxModel);
 
 impl Yunet {
     /// The name under which the catalogue knows it.
@@ -43,24 +38,14 @@ impl Yunet {
     /// Reads a model; `runtime` is the path of libonnxruntime, or its name where the system finds it.
     ///
     /// # Errors
-    /// [`FacesError::NoRuntime`] without the library, [`FacesError::BadModel`] for another model or a damaged one.
+    /// [`FacesError::Onnx`] without the library, [`FacesError::BadModel`] for another model or a damaged one.
     pub fn open(model: &Path, runtime: &Path) -> Result<Self, FacesError> {
         let bad = |reason: String| FacesError::BadModel { path: model.to_owned(), reason };
-        let metadata = std::fs::metadata(model).map_err(|error| bad(error.to_string()))?;
-        if !metadata.is_file() || metadata.len() > MAX_MODEL_BYTES {
-            return Err(bad(format!("not a file of at most {MAX_MODEL_BYTES} bytes")));
-        }
-        let bytes = std::fs::read(model).map_err(|error| bad(error.to_string()))?;
-        let missing = |reason: String| FacesError::NoRuntime { library: PathBuf::from(runtime), reason };
-        let environment = ort::init_from(runtime)
-            .map_err(|error| missing(error.to_string()))?
-            .with_telemetry(false)
-            .build()
-            .map_err(|error| missing(error.to_string()))?;
-        let session = Session::builder(&environment)
-            .and_then(|mut builder| builder.commit_from_memory(&bytes))
-            .map_err(|error| bad(error.to_string()))?;
-        let names: Vec<&str> = session.outputs().iter().map(|output| output.name()).collect();
+        let opened = OnnxModel::open(model, runtime, MAX_MODEL_BYTES).map_err(|error| match error {
+            OnnxError::NoRuntime { .. } => FacesError::Onnx(error),
+            OnnxError::BadModel { .. } | OnnxError::Failed { .. } => bad(error.reason().to_owned()),
+        })?;
+        let names: Vec<&str> = opened.outputs().iter().map(|output| output.name.as_str()).collect();
         for name in ["cls", "obj", "bbox", "kps"] {
             for stride in STRIDES {
                 let wanted = format!("{name}_{stride}");
@@ -69,7 +54,7 @@ impl Yunet {
                 }
             }
         }
-        let yunet = Self { session: Mutex::new(session) };
+        let yunet = Self(opened);
         // A model of fixed size, or another one with the same names, shows itself at once.
         yunet.look(&RgbImage::filled(64, 32, [127; 3])).map_err(bad)?;
         Ok(yunet)
@@ -78,10 +63,7 @@ impl Yunet {
     /// All candidates above the score, in pixels of the picture.
     fn look(&self, picture: &RgbImage) -> Result<Vec<Detection>, String> {
         let (planes, width, height) = planes(picture);
-        let input =
-            TensorRef::from_array_view(([1, 3, height, width], planes.as_slice())).map_err(|e| e.to_string())?;
-        let mut session = self.session.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let outputs = session.run(ort::inputs![input]).map_err(|e| e.to_string())?;
+        let outputs = self.0.run(&[1, 3, height, width], &planes).map_err(|error| error.reason().to_owned())?;
         let mut found = Vec::new();
         for stride in STRIDES {
             let columns = width / stride;
@@ -164,9 +146,10 @@ fn planes(picture: &RgbImage) -> (Vec<f32>, usize, usize) {
 }
 
 /// The values of one output, which must be this many.
-fn values<'a>(outputs: &'a SessionOutputs<'_>, name: &str, stride: usize, n: usize) -> Result<&'a [f32], String> {
+fn values<'a>(outputs: &'a [Output], name: &str, stride: usize, n: usize) -> Result<&'a [f32], String> {
     let name = format!("{name}_{stride}");
-    let (shape, values) = outputs[name.as_str()].try_extract_tensor::<f32>().map_err(|e| e.to_string())?;
+    let output = outputs.iter().find(|output| output.name == name);
+    let Output { shape, values, .. } = output.ok_or_else(|| format!("output `{name}` is no 32-bit floats"))?;
     if values.len() == n {
         Ok(values)
     } else {

@@ -47,6 +47,17 @@ pub enum LearnError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A manifest of a model that somebody else trained which cannot be meant, or is not of that model.
+    #[error("manifest {path}: {reason}")]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An ONNX model that cannot be run.
+    #[error(transparent)]
+    Onnx(#[from] affectory_onnx::OnnxError),
     /// A file that could not be read or written.
     #[error("cannot {action} {path}")]
     File {

@@ -25,18 +25,16 @@ pub enum ModelFormat {
 /// As [`Predictor::load`].
 pub fn export_model(path: &Path, bytes: &[u8], format: ModelFormat) -> Result<Vec<u8>, LearnError> {
     let model = Predictor::from_bytes(path, bytes)?;
+    let bad = |reason: &str| LearnError::BadModel { path: path.to_owned(), reason: reason.to_owned() };
+    let card = model.card().ok_or_else(|| bad("was not trained by this program"))?;
     match format {
         ModelFormat::Safetensors => Ok(bytes.to_vec()),
-        ModelFormat::Onnx if model.card().recipe.method == Method::HogSvm => {
-            let reason = "linear machines have no ONNX form here: --format safetensors has their weights".into();
-            Err(LearnError::BadModel { path: path.to_owned(), reason })
+        ModelFormat::Onnx if card.recipe.method == Method::HogSvm => {
+            Err(bad("linear machines have no ONNX form here: --format safetensors has their weights"))
         }
         ModelFormat::Onnx => {
-            let card = model.card();
-            let labels = LabelSet::parse(&card.run.labels)
-                .map_err(|e| LearnError::BadModel { path: path.to_owned(), reason: e.to_string() })?;
-            let card_text = serde_json::to_string(card)
-                .map_err(|e| LearnError::BadModel { path: path.to_owned(), reason: e.to_string() })?;
+            let labels = LabelSet::parse(&card.run.labels).map_err(|e| bad(&e.to_string()))?;
+            let card_text = serde_json::to_string(card).map_err(|e| bad(&e.to_string()))?;
             let metadata = [
                 ("labels".to_owned(), labels.to_string()),
                 ("valence_arousal_is_proxy".to_owned(), card.run.is_proxy.to_string()),

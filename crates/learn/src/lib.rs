@@ -6,7 +6,7 @@
 //! of detectors or of how a release was made.
 //!
 //! Reading order: [`recipe`], `data`, `imbalance`, `loader`, `loss`, `training` (the loop), `checkpoint`, [`predict`];
-//! [`conventional`] is what came before networks.
+//! [`conventional`] is what came before networks, `foreign` is for models of somebody else's.
 
 mod augment;
 mod checkpoint;
@@ -15,6 +15,7 @@ mod curves;
 mod data;
 mod error;
 mod export;
+mod foreign;
 mod imbalance;
 mod knobs;
 mod loader;
@@ -22,13 +23,15 @@ mod loss;
 pub mod predict;
 pub mod recipe;
 mod scores;
+mod scoring;
 mod training;
 
 pub use checkpoint::{Epoch, RunIdentity};
 pub use data::{ReadImage, Sample, face_crop};
 pub use error::LearnError;
 pub use export::{ModelFormat, export_model};
-pub use predict::{ModelCard, Prediction, Predictor, model_bytes};
+pub use predict::{ModelCard, Prediction, Predictor, model_bytes, model_sha256};
 pub use recipe::{Colour, Recipe};
-pub use scores::{Guess, Scores, predictions_csv, truth_csv, votes_csv};
+pub use scores::{Guess, Scores, answers_csv, predictions_csv, truth_csv, votes_csv};
+pub use scoring::{ScoreIdentity, predict_samples};
 pub use training::{TrainJob, TrainReport, learning_rate, train};

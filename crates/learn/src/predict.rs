@@ -1,18 +1,21 @@
-//! What does a trained model say of a face in a photograph?
+//! What does a model say of a face in a photograph, ours or somebody else's?
 
 use std::path::Path;
 
 use affectory_core::{BoundingBox, Expression, LabelSet, ValenceArousal};
 use affectory_imaging::RgbImage;
-use affectory_nets::{Network, safetensors_metadata};
+use affectory_nets::{FaceExpressions, Network, safetensors_metadata};
 use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
 use crate::LearnError;
 use crate::augment::normalise;
 use crate::checkpoint::{Epoch, RunIdentity, file, parse_json};
 use crate::conventional::ConventionalModel;
 use crate::data::face_crop;
-use crate::recipe::{Method, Recipe};
+use crate::foreign::{self, ForeignModel};
+use crate::recipe::{Colour, Method, Recipe};
 use crate::training::{TrainJob, guess};
 
 /// Everything a model file says of itself, in its safetensors header.
@@ -69,15 +72,20 @@ pub struct Prediction {
     pub is_proxy: bool,
 }
 
-/// What answers; the recipe in a model's file says which.
+/// What answers.
 enum Model {
-    Network(Box<Network>),
-    Conventional(Box<ConventionalModel>),
+    /// A network that was trained here.
+    Network { card: Box<ModelCard>, network: Box<Network> },
+    /// Linear machines that were trained here.
+    Conventional { card: Box<ModelCard>, machines: Box<ConventionalModel> },
+    /// face-api's network, inside the program.
+    FaceApi(Box<FaceExpressions>),
+    /// A network that somebody else trained, by its manifest.
+    Foreign(Box<ForeignModel>),
 }
 
-/// A trained model, ready for faces.
+/// A model, ready for faces.
 pub struct Predictor {
-    card: ModelCard,
     labels: LabelSet,
     model: Model,
     /// How a detector's box becomes one that frames a face as the training data does: side as a share of the box's
@@ -117,7 +125,69 @@ fn read_model(path: &Path) -> Result<Vec<u8>, LearnError> {
     std::fs::read(path).map_err(|e| file("read", path, e))
 }
 
+/// SHA-256 of what makes a model, in hexadecimal: of the weights file that [`model_bytes`] reads, or of a foreign model's
+/// manifest followed by its ONNX file.
+///
+/// # Errors
+/// [`LearnError::File`] or [`LearnError::Manifest`].
+pub fn model_sha256(name: &str) -> Result<String, LearnError> {
+    let mut hash = Sha256::new();
+    match Named::of(name) {
+        Named::FaceApi => hash.update(FaceExpressions::weights()),
+        Named::Manifest(path) => {
+            let (text, model) = foreign::parts(path)?;
+            hash.update(text);
+            hash.update(std::fs::read(&model).map_err(|e| file("read", &model, e))?);
+        }
+        Named::Bundled | Named::Trained(_) => hash.update(model_bytes(name)?),
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
+/// Which model a name means.
+enum Named<'a> {
+    Bundled,
+    FaceApi,
+    Manifest(&'a Path),
+    Trained(&'a Path),
+}
+
+impl<'a> Named<'a> {
+    fn of(name: &'a str) -> Self {
+        match name {
+            "affectory-s" => Named::Bundled,
+            "face-api" => Named::FaceApi,
+            _ if name.ends_with(".toml") => Named::Manifest(Path::new(name)),
+            _ => Named::Trained(Path::new(name)),
+        }
+    }
+}
+
 impl Predictor {
+    /// The model of a name: `affectory-s` and `face-api` are inside the program, a path that ends in `.toml` is the manifest
+    /// of a foreign ONNX model (`docs/models.md`), everything else a run's folder or a `model.safetensors`. `runtime` is the
+    /// path of libonnxruntime, which only foreign models need.
+    ///
+    /// # Errors
+    /// As [`Predictor::load`]; [`LearnError::Manifest`] and [`LearnError::Onnx`] for a foreign model.
+    pub fn open(name: &str, runtime: &Path) -> Result<Self, LearnError> {
+        match Named::of(name) {
+            Named::Bundled => Self::bundled(),
+            Named::FaceApi => {
+                let names = FaceExpressions::LABELS.map(Expression::name).join(",");
+                let labels = LabelSet::parse(&names)
+                    .map_err(|e| LearnError::BadModel { path: name.into(), reason: e.to_string() })?;
+                let model = Model::FaceApi(Box::new(FaceExpressions::bundled()?));
+                Ok(Self { labels, model, framing: [1.0, 0.0] })
+            }
+            Named::Manifest(path) => {
+                let model = Box::new(ForeignModel::open(path, runtime)?);
+                Ok(Self { labels: model.labels().clone(), model: Model::Foreign(model), framing: [1.0, 0.0] })
+            }
+            Named::Trained(path) => Self::load(path),
+        }
+    }
+
     /// The model inside the program.
     ///
     /// # Errors
@@ -148,19 +218,25 @@ impl Predictor {
         // The header comes from outside: a recipe that passes here cannot ask for absurd sizes.
         let recipe = Recipe::parse("model", &card.recipe.to_toml()?)?;
         let labels = LabelSet::parse(&card.run.labels).map_err(|e| bad(e.to_string()))?;
+        let card = Box::new(card);
         let model = match recipe.method {
             Method::Network => {
                 let network = recipe.network(labels.n_classes()).init(&Device::flex());
-                Model::Network(Box::new(network.with_safetensors(bytes)?))
+                Model::Network { card, network: Box::new(network.with_safetensors(bytes)?) }
             }
-            Method::HogSvm => Model::Conventional(Box::new(ConventionalModel::from_bytes(path, bytes)?)),
+            Method::HogSvm => {
+                Model::Conventional { card, machines: Box::new(ConventionalModel::from_bytes(path, bytes)?) }
+            }
         };
-        Ok(Self { card, labels, model, framing: [1.0, 0.0] })
+        Ok(Self { labels, model, framing: [1.0, 0.0] })
     }
 
-    /// What the model says of itself.
-    pub fn card(&self) -> &ModelCard {
-        &self.card
+    /// What the model says of itself; `None` for one that was not trained here.
+    pub fn card(&self) -> Option<&ModelCard> {
+        match &self.model {
+            Model::Network { card, .. } | Model::Conventional { card, .. } => Some(card),
+            Model::FaceApi(_) | Model::Foreign(_) => None,
+        }
     }
 
     /// The model's classes.
@@ -168,10 +244,35 @@ impl Predictor {
         &self.labels
     }
 
-    /// Name for output: recipe, release and seed.
+    /// Those of the eight expressions that the model never answers.
+    pub fn cannot_produce(&self) -> Vec<Expression> {
+        let without_faces = match &self.model {
+            Model::Conventional { machines, .. } => machines.card().never_predicted.as_slice(),
+            Model::Network { .. } | Model::FaceApi(_) | Model::Foreign(_) => &[],
+        };
+        let is_lacking = |label: &Expression| self.labels.class_of(*label).is_none() || without_faces.contains(label);
+        LabelSet::eight().labels().iter().copied().filter(is_lacking).collect()
+    }
+
+    /// Whether its valence and arousal, if any, come from a formula or were learnt from one.
+    pub fn is_proxy(&self) -> bool {
+        match &self.model {
+            Model::Network { card, .. } | Model::Conventional { card, .. } => card.run.is_proxy,
+            Model::FaceApi(_) => false,
+            Model::Foreign(model) => model.is_proxy(),
+        }
+    }
+
+    /// Name for output: recipe, release and seed, or what others call it.
     pub fn name(&self) -> String {
-        let run = &self.card.run;
-        format!("{} ({}, seed {})", run.recipe, run.release, run.seed)
+        match &self.model {
+            Model::Network { card, .. } | Model::Conventional { card, .. } => {
+                let run = &card.run;
+                format!("{} ({}, seed {})", run.recipe, run.release, run.seed)
+            }
+            Model::FaceApi(_) => "face-api".to_owned(),
+            Model::Foreign(model) => model.name().to_owned(),
+        }
     }
 
     /// The box to hand to [`Predictor::predict`] for a face that a detector found. Other models than the one inside the
@@ -185,32 +286,57 @@ impl Predictor {
         BoundingBox { y: square.y - lift * square.height / scale, ..square }
     }
 
-    /// Expression and affect of each face box in a picture. A network sees each face plain and mirrored, and the answers
-    /// are averaged.
-    pub fn predict(&self, picture: &RgbImage, faces: &[BoundingBox]) -> Vec<Prediction> {
+    /// Expression and affect of each face box in a picture.
+    ///
+    /// # Errors
+    /// As [`Predictor::read`].
+    pub fn predict(&self, picture: &RgbImage, faces: &[BoundingBox]) -> Result<Vec<Prediction>, LearnError> {
+        let crops: Vec<Box<[u8]>> = faces.iter().map(|face| self.crop(picture, *face)).collect();
+        self.read(&crops)
+    }
+
+    /// The part of a picture that the model sees of a face, at the size and in the colours it takes: what
+    /// [`Predictor::read`] reads, and little memory.
+    pub fn crop(&self, picture: &RgbImage, face: BoundingBox) -> Box<[u8]> {
         match &self.model {
-            _ if faces.is_empty() => Vec::new(),
-            Model::Network(network) => self.predict_by(network, picture, faces),
-            Model::Conventional(model) => faces.iter().map(|face| model.predict(picture, *face)).collect(),
+            Model::Network { card, .. } | Model::Conventional { card, .. } => {
+                let recipe = &card.recipe;
+                face_crop(picture, face, recipe.crop_scale, recipe.input_side, recipe.colour)
+            }
+            Model::FaceApi(_) => face_crop(picture, face, 1.0, FaceExpressions::SIDE as u32, Colour::Rgb),
+            Model::Foreign(model) => model.crop(picture, face),
         }
     }
 
-    fn predict_by(&self, network: &Network, picture: &RgbImage, faces: &[BoundingBox]) -> Vec<Prediction> {
-        let recipe = &self.card.recipe;
-        let side = recipe.input_side as usize;
-        let n_channels = recipe.colour.n_channels();
+    /// What the model says of crops. Networks that were trained here see each plain and mirrored, and the answers are
+    /// averaged; others see it as their authors show it to them.
+    ///
+    /// # Errors
+    /// [`LearnError::Onnx`] or [`LearnError::Manifest`] from a foreign model alone.
+    pub fn read(&self, crops: &[Box<[u8]>]) -> Result<Vec<Prediction>, LearnError> {
+        match &self.model {
+            _ if crops.is_empty() => Ok(Vec::new()),
+            Model::Network { card, network } => Ok(self.read_by(card, network, crops)),
+            Model::Conventional { machines, .. } => Ok(crops.par_iter().map(|crop| machines.read(crop)).collect()),
+            Model::FaceApi(network) => Ok(network.probabilities(&crops.concat()).iter().map(seven).collect()),
+            Model::Foreign(model) => model.read(crops),
+        }
+    }
+
+    fn read_by(&self, card: &ModelCard, network: &Network, crops: &[Box<[u8]>]) -> Vec<Prediction> {
+        let side = card.recipe.input_side as usize;
+        let n_channels = card.recipe.colour.n_channels();
         let n_values = n_channels * side * side;
-        let mut pixels = vec![0.0; faces.len() * 2 * n_values];
-        for (face, out) in faces.iter().zip(pixels.chunks_exact_mut(2 * n_values)) {
-            let crop = face_crop(picture, *face, recipe.crop_scale, recipe.input_side, recipe.colour);
+        let mut pixels = vec![0.0; crops.len() * 2 * n_values];
+        for (crop, out) in crops.iter().zip(pixels.chunks_exact_mut(2 * n_values)) {
             let (plain, mirrored) = out.split_at_mut(n_values);
-            normalise(&crop, n_channels, plain);
+            normalise(crop, n_channels, plain);
             for (to, from) in mirrored.chunks_exact_mut(side).zip(plain.chunks_exact(side)) {
                 to.copy_from_slice(from);
                 to.reverse();
             }
         }
-        let shape = [faces.len() * 2, n_channels, side, side];
+        let shape = [crops.len() * 2, n_channels, side, side];
         let tensor = Tensor::from_data(TensorData::new(pixels, shape), &Device::flex());
         guess(network, tensor)
             .chunks_exact(2)
@@ -223,18 +349,29 @@ impl Predictor {
                     .zip(pair[0].probabilities.iter().zip(&pair[1].probabilities))
                     .map(|(label, (a, b))| (*label, mean(*a, *b)))
                     .collect();
-                let best = probabilities.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a });
                 let point = ValenceArousal::clamped(
                     mean(pair[0].valence, pair[1].valence),
                     mean(pair[0].arousal, pair[1].arousal),
                 );
                 Prediction {
-                    expression: best.map(|(label, _)| label).filter(|_| self.card.has_expression),
-                    probabilities: if self.card.has_expression { probabilities } else { Vec::new() },
-                    valence_arousal: self.card.has_valence_arousal.then_some(point),
-                    is_proxy: self.card.run.is_proxy,
+                    expression: likeliest(&probabilities).filter(|_| card.has_expression),
+                    probabilities: if card.has_expression { probabilities } else { Vec::new() },
+                    valence_arousal: card.has_valence_arousal.then_some(point),
+                    is_proxy: card.run.is_proxy,
                 }
             })
             .collect()
     }
+}
+
+/// The most probable category, the first of equals.
+pub(crate) fn likeliest(probabilities: &[(Expression, f32)]) -> Option<Expression> {
+    probabilities.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a }).map(|(label, _)| label)
+}
+
+/// face-api's answer.
+fn seven(probabilities: &[f32; 7]) -> Prediction {
+    let probabilities: Vec<(Expression, f32)> =
+        FaceExpressions::LABELS.into_iter().zip(probabilities.iter().copied()).collect();
+    Prediction { expression: likeliest(&probabilities), probabilities, valence_arousal: None, is_proxy: false }
 }

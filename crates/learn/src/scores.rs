@@ -6,6 +6,7 @@ use affectory_core::{Expression, LabelSet};
 use affectory_evaluate::{Averaged, Class, ConfusionMatrix, regression};
 
 use crate::data::Sample;
+use crate::predict::{Prediction, likeliest};
 use crate::recipe::Heads;
 
 /// A network's answer for one face.
@@ -71,6 +72,38 @@ pub fn predictions_csv(samples: &[Sample], guesses: &[Guess], labels: &LabelSet,
     csv
 }
 
+/// The contract's prediction CSV of any model, over the labels of a release. A label that the model cannot produce has
+/// probability 0; of a model that knows further labels the release's likeliest is its answer, and its probabilities are
+/// shares of what it gave to the release's labels.
+pub fn answers_csv(samples: &[Sample], answers: &[Prediction], labels: &LabelSet) -> String {
+    let mut csv = String::from("image,expression,valence,arousal");
+    let has_expression = answers.iter().any(|answer| !answer.probabilities.is_empty());
+    for label in labels.labels().iter().filter(|_| has_expression) {
+        let _ = write!(csv, ",p_{label}");
+    }
+    csv.push('\n');
+    for (sample, answer) in samples.iter().zip(answers) {
+        let is_asked = |label: Expression| labels.class_of(label).is_some();
+        let mut asked: Vec<(Expression, f32)> =
+            answer.probabilities.iter().copied().filter(|(label, _)| is_asked(*label)).collect();
+        let total: f32 = asked.iter().map(|(_, p)| p).sum();
+        if asked.len() < answer.probabilities.len() && total > 0.0 {
+            asked.iter_mut().for_each(|(_, p)| *p /= total);
+        }
+        let expression = likeliest(&asked).map(Expression::name).unwrap_or_default();
+        let number = |value: Option<f32>| value.map(|v| format!("{v:.5}")).unwrap_or_default();
+        let point = answer.valence_arousal;
+        let (valence, arousal) = (point.map(|p| p.valence.value()), point.map(|p| p.arousal.value()));
+        let _ = write!(csv, "{},{expression},{},{}", sample.name, number(valence), number(arousal));
+        for label in labels.labels().iter().filter(|_| has_expression) {
+            let p = asked.iter().find(|(asked, _)| asked == label).map_or(0.0, |(_, p)| *p);
+            let _ = write!(csv, ",{p:.6}");
+        }
+        csv.push('\n');
+    }
+    csv
+}
+
 /// How many annotators chose each category, for the same faces: `image,<category>...`, all eleven.
 pub fn votes_csv(samples: &[Sample]) -> String {
     let mut csv = String::from("image");
@@ -122,5 +155,43 @@ pub(crate) fn score(samples: &[Sample], guesses: &[Guess], labels: &LabelSet, he
         f1_macro: confusion.f1_macro(Averaged::Union).filter(|_| heads.expression),
         valence_ccc: concordance(|s| s.valence, |g| g.valence).filter(|_| heads.valence),
         arousal_ccc: concordance(|s| s.arousal, |g| g.arousal).filter(|_| heads.arousal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use affectory_core::{BoundingBox, Split, ValenceArousal};
+
+    use super::*;
+
+    fn answer(probabilities: &[(Expression, f32)]) -> Prediction {
+        let point = ValenceArousal::clamped(0.5, -0.25);
+        let expression = likeliest(probabilities);
+        Prediction { expression, probabilities: probabilities.to_vec(), valence_arousal: Some(point), is_proxy: false }
+    }
+
+    #[test]
+    fn a_label_the_model_lacks_has_no_probability_and_one_the_release_lacks_no_say()
+    -> Result<(), affectory_core::CoreError> {
+        let sample = Sample {
+            name: "a".into(),
+            image: "x".into(),
+            bounding_box: BoundingBox::whole(8, 8),
+            expression: None,
+            votes: [0; 11],
+            valence: None,
+            arousal: None,
+            split: Split::Valid,
+        };
+        let labels = LabelSet::parse("happy,sad,contempt")?;
+        let csv = |answer| answers_csv(std::slice::from_ref(&sample), &[answer], &labels);
+        let seven = csv(answer(&[(Expression::Sad, 0.75), (Expression::Happy, 0.25)]));
+        assert_eq!(
+            seven,
+            "image,expression,valence,arousal,p_happy,p_sad,p_contempt\na,sad,0.50000,-0.25000,0.250000,0.750000,0.000000\n"
+        );
+        let eleven = csv(answer(&[(Expression::NonFace, 0.5), (Expression::Happy, 0.375), (Expression::Sad, 0.125)]));
+        assert!(eleven.ends_with("a,happy,0.50000,-0.25000,0.750000,0.250000,0.000000\n"), "{eleven}");
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-"""Converts the two MIT packages' weights to safetensors, and writes what the Python originals say of ten pictures.
+"""Converts the MIT packages' weights to safetensors, and writes what the Python originals say of ten pictures.
 
 usage: convert.py FACE_API_PACKAGE OUT [IMAGE...]
   FACE_API_PACKAGE  the unpacked npm package @vladmandic/face-api 1.7.15
@@ -9,11 +9,11 @@ usage: convert.py FACE_API_PACKAGE OUT [IMAGE...]
 import hashlib, json, math, os, sys
 import numpy as np, torch
 from safetensors.torch import save_file
-import facenet_pytorch
 
 package, out, images = sys.argv[1], sys.argv[2], sys.argv[3:]
 
 def mtcnn():
+    import facenet_pytorch
     data = os.path.join(os.path.dirname(facenet_pytorch.__file__), "data")
     weights = {}
     for net in ("pnet", "rnet", "onet"):
@@ -21,14 +21,18 @@ def mtcnn():
             weights[f"{net}.{key}"] = value.float().contiguous()
     return weights
 
-def landmarks():
-    manifest = json.load(open(f"{package}/model/face_landmark_68_model-weights_manifest.json"))[0]
+def face_api(model):
+    manifest = json.load(open(f"{package}/model/{model}-weights_manifest.json"))[0]
     raw = b"".join(open(f"{package}/model/{path}", "rb").read() for path in manifest["paths"])
     weights, at = {}, 0
     for entry in manifest["weights"]:
-        count, quantum = math.prod(entry["shape"]), entry["quantization"]
-        values = np.frombuffer(raw, np.uint8, count, at).astype(np.float32) * quantum["scale"] + quantum["min"]
-        at += count
+        count, quantum = math.prod(entry["shape"]), entry.get("quantization")
+        if quantum:
+            values = np.frombuffer(raw, np.uint8, count, at).astype(np.float32) * quantum["scale"] + quantum["min"]
+            at += count
+        else:
+            values = np.frombuffer(raw, np.float32, count, at).copy()
+            at += 4 * count
         tensor, name = torch.from_numpy(values.reshape(entry["shape"])), entry["name"].replace("/", ".")
         if name.endswith("depthwise_filter"):
             tensor = tensor.permute(2, 3, 0, 1)  # [channels, 1, 3, 3], groups = channels
@@ -40,12 +44,18 @@ def landmarks():
     assert at == len(raw)
     return weights
 
-for name, weights in (("mtcnn", mtcnn()), ("landmarks68", landmarks())):
+NETS = {
+    "mtcnn": mtcnn,
+    "landmarks68": lambda: face_api("face_landmark_68_model"),
+    "face_expression": lambda: face_api("face_expression_model"),
+}
+for name, weights in NETS.items():
     path = f"{out}/{name}.safetensors"
-    save_file(weights, path)
+    save_file(weights(), path)
     print(hashlib.sha256(open(path, "rb").read()).hexdigest(), os.path.getsize(path), path)
 
 if images:
+    import facenet_pytorch
     from PIL import Image
     detector = facenet_pytorch.MTCNN(keep_all=True, thresholds=[0.5, 0.6, 0.7], device="cpu")
     said = {}

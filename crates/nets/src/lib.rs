@@ -1,11 +1,13 @@
 //! Networks and their weights: pixels or tensors in, numbers out.
 //!
-//! Detection (MTCNN), 68 landmarks, and the backbones that `learn` trains. The weights under
+//! Detection (MTCNN), 68 landmarks, face-api's expressions, and the backbones that `learn` trains. The weights under
 //! `assets/` are embedded in the binary; each has its origin, licence and SHA-256 beside it.
 //! This crate knows nothing of files, databases or training.
 
 mod alexnet;
 mod backbone;
+mod face_expressions;
+mod face_features;
 mod fused;
 mod kernels;
 mod landmarks68;
@@ -17,6 +19,7 @@ mod weights;
 
 pub use alexnet::{AlexNet, AlexNetConfig};
 pub use backbone::{Backbone, BackboneConfig};
+pub use face_expressions::FaceExpressions;
 pub use landmarks68::Landmarks68;
 pub use mtcnn::{MtcnnNets, ProposalMap, Shifts, WindowAnswer};
 pub use network::{Network, NetworkConfig};

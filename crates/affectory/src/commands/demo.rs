@@ -175,7 +175,7 @@ async fn score_split(
         let mut table = predict::Table::new(&labels)?;
         for (number, sample) in samples.iter().enumerate() {
             let image = read_picture(&read, &sample.image)?;
-            let faces = predictor.predict(&image, &[sample.bounding_box]);
+            let faces = predictor.predict(&image, &[sample.bounding_box])?;
             for face in &faces {
                 table.add(&sample.name, face)?;
             }
@@ -207,7 +207,7 @@ async fn score_split(
 /// A photograph: its faces found, read by the model inside the program, drawn over.
 fn read_portrait(out: &Path) -> anyhow::Result<PathBuf> {
     let image = affectory_imaging::decode(PORTRAIT, &Limits::default())?.image;
-    let faces = predict::Reader::bundled()?.read(&image);
+    let faces = predict::Reader::bundled()?.read(&image)?;
     let path = out.join("portrait.svg");
     evaluate::write_file(&path, predict::overlay(&image, &faces)?.as_bytes())?;
     Ok(path)

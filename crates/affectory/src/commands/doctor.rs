@@ -20,7 +20,7 @@ pub async fn run(context: &Context) -> anyhow::Result<()> {
         |path| format!("by {}", printable(path)),
     );
     let mut text = format!(
-        "affectory {version}, {n_threads} threads\nimages     {}\nrecipes    {}\nmodel      {}\ndetectors  mtcnn with 68 landmarks; yunet=FILE.onnx {onnx}\n",
+        "affectory {version}, {n_threads} threads\nimages     {}\nrecipes    {}\nmodel      {}; also face-api, and ONNX models by manifest\ndetectors  mtcnn with 68 landmarks; yunet=FILE.onnx {onnx}\n",
         formats.join(", "),
         recipes.join(", "),
         model.name()

@@ -5,9 +5,9 @@ use affectory_faces::{FaceDetector, FaceFinder, Mtcnn, MtcnnSettings, ScanReques
 use affectory_imaging::Limits;
 use anyhow::{Context as _, bail};
 
-use super::{Context, collect};
+use super::{Context, collect, onnx_runtime};
 use crate::cli::{Detector, FacesCommand, FacesRun};
-use crate::environment::{now_ms, variable, worker_id, worker_is_alive};
+use crate::environment::{now_ms, worker_id, worker_is_alive};
 
 pub async fn run(context: &Context, command: FacesCommand) -> anyhow::Result<()> {
     let project = context.open().await?;
@@ -27,10 +27,7 @@ pub async fn run(context: &Context, command: FacesCommand) -> anyhow::Result<()>
 pub fn finder(detector: &Detector, min_face: u32) -> anyhow::Result<FaceFinder> {
     let detector: Box<dyn FaceDetector> = match detector {
         Detector::Mtcnn => Box::new(Mtcnn::bundled(MtcnnSettings { min_face, ..MtcnnSettings::default() })?),
-        Detector::Yunet(model) => {
-            let runtime = variable("ORT_DYLIB_PATH").unwrap_or_else(|| "libonnxruntime.so".into());
-            Box::new(Yunet::open(model, runtime.as_ref())?)
-        }
+        Detector::Yunet(model) => Box::new(Yunet::open(model, &onnx_runtime())?),
     };
     Ok(FaceFinder::new(detector)?)
 }

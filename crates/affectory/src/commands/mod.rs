@@ -15,6 +15,7 @@ mod pools;
 mod predict;
 mod recipes;
 mod release;
+mod score;
 mod serve;
 mod train;
 
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 
 use affectory_catalog::Project;
 use affectory_core::Stop;
+use affectory_learn::Predictor;
 use anyhow::Context as _;
 
 use crate::cli::{Cli, Command};
@@ -53,6 +55,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Release(args) => release::run(&context, args).await,
         Command::Recipes(args) => recipes::run(&context, &args),
         Command::Train(args) => train::run(&context, args).await,
+        Command::Score(args) => score::run(&context, &args).await,
         Command::Evaluate(args) => evaluate::run(&context, &args),
         Command::ExportModel(args) => export_model::run(&context, &args).await,
         Command::Compare(args) => compare::run(&context, &args).await,
@@ -93,6 +96,16 @@ impl Context {
             other => other.context("failed to write to stdout"),
         }
     }
+}
+
+/// The library that runs models which users bring as ONNX.
+fn onnx_runtime() -> PathBuf {
+    environment::variable("ORT_DYLIB_PATH").map_or_else(|| "libonnxruntime.so".into(), PathBuf::from)
+}
+
+/// The model that `--model` names, else the one inside the program.
+fn model(name: Option<&str>) -> anyhow::Result<Predictor> {
+    Ok(Predictor::open(name.unwrap_or("affectory-s"), &onnx_runtime())?)
 }
 
 /// The password of a PostgreSQL account; it never stands in a file.

@@ -93,10 +93,7 @@ async fn named(project: &Project, name: &str) -> anyhow::Result<PoolRow> {
 async fn suggest(context: &Context, args: &PoolSuggest) -> anyhow::Result<()> {
     let project = context.open().await?;
     let pool = named(&project, &args.name).await?;
-    let predictor = match &args.model {
-        Some(path) => Predictor::load(path)?,
-        None => Predictor::bundled()?,
-    };
+    let predictor = super::model(args.model.as_deref())?;
     let model = predictor.name();
     let mut after = FaceId(0);
     let (mut n_faces, mut n_unreadable) = (0, 0);
@@ -111,7 +108,7 @@ async fn suggest(context: &Context, args: &PoolSuggest) -> anyhow::Result<()> {
         let mut suggestions = Vec::with_capacity(faces.len());
         for face in faces {
             let Some(picture) = project.catalog.find_face_picture(face).await? else { continue };
-            match look(&project, &predictor, face, &picture, &model).await {
+            match look(&project, &predictor, face, &picture, &model).await? {
                 Some(suggestion) => suggestions.push(suggestion),
                 None => n_unreadable += 1,
             }
@@ -139,15 +136,16 @@ async fn look(
     face: FaceId,
     picture: &FacePicture,
     model: &str,
-) -> Option<SureSuggestion> {
+) -> anyhow::Result<Option<SureSuggestion>> {
     if picture.is_withdrawn {
-        return None;
+        return Ok(None);
     }
-    let bytes = project.store.read(&picture.image_sha256).await.ok()?;
-    let prediction = tokio::task::block_in_place(|| {
-        let image = decode(&bytes, &Limits::default()).ok()?.image;
-        predictor.predict(&image, &[predictor.framed(picture.bounding_box)]).into_iter().next()
+    let Ok(bytes) = project.store.read(&picture.image_sha256).await else { return Ok(None) };
+    let predictions = tokio::task::block_in_place(|| match decode(&bytes, &Limits::default()) {
+        Ok(decoded) => predictor.predict(&decoded.image, &[predictor.framed(picture.bounding_box)]),
+        Err(_) => Ok(Vec::new()),
     })?;
+    let Some(prediction) = predictions.into_iter().next() else { return Ok(None) };
     let Prediction { expression, probabilities, valence_arousal, .. } = prediction;
     let entropy: f32 = probabilities.iter().map(|(_, p)| if *p > 0.0 { -p * p.ln() } else { 0.0 }).sum();
     let confidence = probabilities.iter().map(|(_, p)| *p).fold(0.0, f32::max).min(1.0);
@@ -157,7 +155,7 @@ async fn look(
         arousal: valence_arousal.map(|place| place.arousal),
         by: model.to_owned(),
     };
-    Some(SureSuggestion { face_id: face, suggestion, confidence, uncertainty: entropy })
+    Ok(Some(SureSuggestion { face_id: face, suggestion, confidence, uncertainty: entropy }))
 }
 
 async fn set_gold(context: &Context, args: &PoolGold) -> anyhow::Result<()> {

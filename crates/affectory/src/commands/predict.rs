@@ -41,10 +41,7 @@ pub struct Reader {
 }
 
 pub fn run(context: &Context, args: &Predict) -> anyhow::Result<()> {
-    let predictor = match &args.model {
-        Some(path) => Predictor::load(path)?,
-        None => Predictor::bundled()?,
-    };
+    let predictor = super::model(args.model.as_deref())?;
     let finder = if args.crop { None } else { Some(faces::finder(&args.detector, args.min_face)?) };
     let reader = Reader { finder, predictor };
     let pictures = read_pictures(context, &reader, &args.paths, args.overlay.as_deref())?;
@@ -102,7 +99,7 @@ fn read_picture(reader: &Reader, path: PathBuf, overlay: Option<(&Path, usize)>)
         Ok(decoded) => decoded.image,
         Err(reason) => return Ok(Picture { path, size: None, faces: Vec::new(), error: Some(reason) }),
     };
-    let faces = reader.read(&image);
+    let faces = reader.read(&image)?;
     if let Some((folder, number)) = overlay {
         let stem: String = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let stem: String =
@@ -121,22 +118,22 @@ impl Reader {
     }
 
     /// Every face of a picture.
-    pub fn read(&self, image: &RgbImage) -> Vec<ReadFace> {
+    pub fn read(&self, image: &RgbImage) -> anyhow::Result<Vec<ReadFace>> {
         let Some(finder) = &self.finder else {
             let whole = BoundingBox::whole(image.width, image.height);
-            let predictions = self.predictor.predict(image, &[whole]);
-            return predictions
-                .into_iter()
-                .map(|prediction| ReadFace { bounding_box: whole, seen: None, prediction })
-                .collect();
+            let predictions = self.predictor.predict(image, &[whole])?;
+            let face = |prediction| ReadFace { bounding_box: whole, seen: None, prediction };
+            return Ok(predictions.into_iter().map(face).collect());
         };
         let found = finder.find(image);
         let boxes: Vec<BoundingBox> = found.iter().map(|face| self.predictor.framed(face.bounding_box)).collect();
-        let predictions = self.predictor.predict(image, &boxes);
-        let faces = found.into_iter().zip(predictions);
-        faces
-            .map(|(face, prediction)| ReadFace { bounding_box: face.bounding_box, seen: Some(face), prediction })
-            .collect()
+        let faces = found.into_iter().zip(self.predictor.predict(image, &boxes)?);
+        let read = |(face, prediction): (FoundFace, _)| ReadFace {
+            bounding_box: face.bounding_box,
+            seen: Some(face),
+            prediction,
+        };
+        Ok(faces.map(read).collect())
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use affectory_catalog::Project;
-use affectory_core::{CoreError, LabelSet, Sha256Hex};
+use affectory_core::{CoreError, LabelSet, Sha256Hex, Split};
 use affectory_evaluate::Evaluation;
 use affectory_learn::recipe::Method;
 use affectory_learn::{LearnError, ReadImage, Recipe, RunIdentity, Sample, TrainJob, TrainReport, model_bytes, train};
@@ -74,10 +74,7 @@ pub async fn train_one(context: &Context, project: &Project, args: &Train) -> an
     let start_weights = start_weights(project, &recipe)?;
     let recipe_name = Path::new(&args.recipe).file_stem().and_then(|s| s.to_str()).unwrap_or("recipe").to_owned();
     let run = args.run.clone().unwrap_or_else(|| format!("{}-{recipe_name}-s{}", args.release, args.seed));
-    if run.starts_with('.') || !run.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) || run.len() > 128 {
-        bail!("`{run}` is no usable run name: letters, digits, `-`, `_` and `.`; give one with --run");
-    }
-    let folder = project.runs_dir().join(run);
+    let folder = run_folder(project, &run)?;
     let identity = RunIdentity {
         release: args.release.clone(),
         manifest_sha256: release.row.release.manifest_sha256.to_string(),
@@ -105,9 +102,17 @@ pub async fn train_one(context: &Context, project: &Project, args: &Train) -> an
         tokio::task::spawn_blocking(move || train(&job, &stop, &bars)).await.context("the trainer ended early")?;
     let report = report.with_context(|| format!("failed to train in {}", shown(&folder)))?;
     if report.best.is_some() {
-        score_run(&folder, &labels)?;
+        score_run(&folder, &labels, Split::Valid)?;
     }
     Ok((folder, report))
+}
+
+/// The folder of a run of that name.
+pub fn run_folder(project: &Project, run: &str) -> anyhow::Result<PathBuf> {
+    if run.starts_with('.') || !run.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) || run.len() > 128 {
+        bail!("`{run}` is no usable run name: letters, digits, `-`, `_` and `.`; give one with --run");
+    }
+    Ok(project.runs_dir().join(run))
 }
 
 /// The weights that training starts from, if the recipe names any: a run of this project by its name, or what
@@ -121,10 +126,10 @@ fn start_weights(project: &Project, recipe: &Recipe) -> anyhow::Result<Option<Ve
     Ok(Some(model_bytes(&name).context("start_from of the recipe: neither a run nor a model")?))
 }
 
-/// Writes every figure of the best epoch on the valid split beside its predictions.
-pub fn score_run(folder: &Path, labels: &LabelSet) -> anyhow::Result<Evaluation> {
-    let scored =
-        evaluate::score_files(&folder.join("valid-truth.csv"), &folder.join("valid-predictions.csv"), labels, false)?;
+/// Writes every figure of a split beside its predictions.
+pub fn score_run(folder: &Path, labels: &LabelSet, split: Split) -> anyhow::Result<Evaluation> {
+    let [truth, predictions] = ["truth", "predictions"].map(|what| folder.join(format!("{split}-{what}.csv")));
+    let scored = evaluate::score_files(&truth, &predictions, labels, false)?;
     evaluate::write_json(&folder.join("scores.json"), &scored)?;
     evaluate::write_tables(&folder.join("scores.md"), &scored, affectory_evaluate::Format::Markdown)?;
     evaluate::write_file(&folder.join("confusion.svg"), affectory_evaluate::confusion_svg(&scored).as_bytes())?;

@@ -13,7 +13,7 @@ use crate::checkpoint::parse_json;
 use crate::conventional::dual::Fit;
 use crate::conventional::hog::{Pixels, hog};
 use crate::data::face_crop;
-use crate::predict::{ModelCard, Prediction};
+use crate::predict::{ModelCard, Prediction, likeliest};
 use crate::recipe::Recipe;
 
 /// What a file of linear machines says of itself: everything that a network's says, and more.
@@ -230,19 +230,24 @@ impl ConventionalModel {
         &self.card
     }
 
-    /// Expression and affect of a face in a picture. A point in the circumplex needs both of its coordinates.
+    /// Expression and affect of a face in a picture.
     pub fn predict(&self, picture: &RgbImage, face: BoundingBox) -> Prediction {
         let recipe = &self.card.model.recipe;
-        let crop = face_crop(picture, face, recipe.crop_scale, recipe.input_side, recipe.colour);
+        self.read(&face_crop(picture, face, recipe.crop_scale, recipe.input_side, recipe.colour))
+    }
+
+    /// Expression and affect of a crop of the recipe's size and colours. A point in the circumplex needs both of its
+    /// coordinates.
+    pub fn read(&self, crop: &[u8]) -> Prediction {
+        let recipe = &self.card.model.recipe;
         let side = recipe.input_side as usize;
-        let features = hog(Pixels { values: &crop, width: side, height: side, colour: recipe.colour }, &recipe.hog());
+        let features = hog(Pixels { values: crop, width: side, height: side, colour: recipe.colour }, &recipe.hog());
         // Both are checked when a model is made, so there is no face without an answer.
         let decision = features.and_then(|features| self.machines.decide(&features)).unwrap_or_default();
         let labels = self.labels.labels().iter().copied();
         let probabilities: Vec<(Expression, f32)> = labels.zip(decision.probabilities).collect();
-        let best = probabilities.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a });
         Prediction {
-            expression: best.map(|(label, _)| label),
+            expression: likeliest(&probabilities),
             probabilities,
             valence_arousal: decision.valence.zip(decision.arousal).map(|(v, a)| ValenceArousal::clamped(v, a)),
             is_proxy: self.card.model.run.is_proxy,
@@ -316,7 +321,7 @@ mod tests {
         let bytes = model.to_bytes()?;
         assert_eq!(ConventionalModel::from_bytes(Path::new("mine"), &bytes)?, model);
         let (face, predictor) = (BoundingBox::whole(30, 30), Predictor::from_bytes(Path::new("mine"), &bytes)?);
-        assert_eq!(predictor.predict(&picture, &[face]), [model.predict(&picture, face)]);
+        assert_eq!(predictor.predict(&picture, &[face])?, [model.predict(&picture, face)]);
         assert_eq!(predictor.name(), "hog-svm (tiny, seed 7)");
         Ok(())
     }

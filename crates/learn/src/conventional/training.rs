@@ -295,7 +295,7 @@ mod tests {
         }
         let model = folder.path().join("model.safetensors");
         let (predictor, bytes) = (Predictor::load(folder.path())?, std::fs::read(&model)?);
-        let found = predictor.predict(&picture(50), &[BoundingBox::whole(32, 32)]);
+        let found = predictor.predict(&picture(50), &[BoundingBox::whole(32, 32)])?;
         assert_eq!(found[0].expression, Some(Expression::Sad));
         assert_eq!(found[0].probabilities[3], (Expression::Fear, 0.0));
         assert_eq!(found[0].valence_arousal, None);

@@ -29,19 +29,6 @@ const VOTES: [(&str, Expression); 10] = [
     ("nf", Expression::NonFace),
 ];
 
-/// Valence and arousal of each of the first eight columns: a linear map from the vote distribution, fitted on 800
-/// images with 25 people's answers each. A stand-in for people, never to be shown without the word proxy.
-const PROXY: [(f32, f32); 8] = [
-    (0.05, -0.82),
-    (0.47, 0.01),
-    (-0.03, 0.31),
-    (-0.46, -0.02),
-    (-0.55, 0.36),
-    (-0.54, 0.09),
-    (-0.63, 0.08),
-    (-0.18, -0.59),
-];
-
 /// The annotator of the proxy.
 pub const PROXY_ANNOTATOR: &str = "proxy:ferplus-linear-map";
 
@@ -151,13 +138,11 @@ fn annotations(votes: &[u8; 10], proxy_va: bool) -> Vec<NewAnnotation> {
     annotations
 }
 
-/// The map on the votes for the eight expressions. Votes of 1 are dropped as noise first, as is customary for FER+;
+/// The proxy of the votes for the eight expressions. Votes of 1 are dropped as noise first, as is customary for FER+;
 /// `None` where nothing remains.
 fn proxy(votes: &[u8; 10]) -> Option<ValenceArousal> {
-    let kept: Vec<f32> = votes[..8].iter().map(|&n| if n > 1 { f32::from(n) } else { 0.0 }).collect();
-    let total: f32 = kept.iter().sum();
-    let mean = |of: fn(&(f32, f32)) -> f32| kept.iter().zip(&PROXY).map(|(n, p)| n * of(p)).sum::<f32>() / total;
-    (total > 0.0).then(|| ValenceArousal::clamped(mean(|p| p.0), mean(|p| p.1)))
+    let kept = votes.iter().zip(VOTES).filter(|(n, _)| **n > 1);
+    ValenceArousal::proxy(kept.map(|(&n, (_, expression))| (expression, f32::from(n))))
 }
 
 #[cfg(test)]

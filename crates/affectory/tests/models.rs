@@ -1,0 +1,127 @@
+//! What does a user meet who brings somebody else's model, or scores one on a release?
+
+#![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn run(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_affectory"));
+    command.env_remove("AFFECTORY_LOG").env("ORT_DYLIB_PATH", "/no/such/libonnxruntime.so").stdin(Stdio::null());
+    command.args(args).output().unwrap()
+}
+
+fn done(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn refused(output: &Output) -> String {
+    let line = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    assert_eq!(line.trim_end().lines().count(), 1, "{line}");
+    assert!(line.starts_with("error: ") && output.stdout.is_empty(), "{line}");
+    line
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A project with a release of drawn faces.
+fn project(folder: &Path) -> String {
+    let faces = folder.join("faces");
+    for number in 0..90 {
+        let face = affectory_synthetic::sample(number, 2, 48);
+        let label = faces.join(face.drawn.expression.name());
+        std::fs::create_dir_all(&label).unwrap();
+        let png = affectory_imaging::encode_png(&face.drawn.image).unwrap();
+        std::fs::write(label.join(format!("{}.png", face.name)), png).unwrap();
+    }
+    let project = text(&folder.join("p")).to_owned();
+    done(&run(&["init", &project]));
+    done(&run(&["--project", &project, "import", "folder", text(&faces)]));
+    done(&run(&["--project", &project, "release", "build", "r", "--splits", "40,30,30"]));
+    project
+}
+
+#[test]
+fn a_model_without_contempt_is_scored_on_a_release_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = project(folder.path());
+    let score = |args: &[&str]| run(&[&["--project", &project, "score"], args].concat());
+    let printed = done(&score(&["face-api", "--release", "r"]));
+    assert!(printed.contains("face-api cannot say contempt"), "{printed}");
+    assert!(printed.contains("scored on the valid split of r"), "{printed}");
+
+    let runs = Path::new(&project).join("runs");
+    let kept = runs.join("r-face-api-valid");
+    let identity: Value = serde_json::from_slice(&std::fs::read(kept.join("run.json")).unwrap()).unwrap();
+    assert_eq!(identity["cannot_produce"], serde_json::json!(["contempt"]));
+    assert_eq!((identity["recipe"].as_str(), identity["split"].as_str()), (Some("face-api"), Some("valid")));
+    assert_eq!(identity["labels"], "neutral,happy,sad,anger,fear,disgust,surprise");
+    assert_eq!((identity["is_proxy"].as_bool(), identity["model_is_proxy"].as_bool()), (Some(false), Some(false)));
+    let predictions = std::fs::read_to_string(kept.join("valid-predictions.csv")).unwrap();
+    let (header, rows) = predictions.split_once('\n').unwrap();
+    assert!(header.ends_with(",p_contempt"), "{header}");
+    assert!(rows.lines().count() > 5 && rows.lines().all(|row| row.ends_with(",0.000000") && row.contains(",,,")));
+    for name in ["valid-truth.csv", "valid-votes.csv", "scores.json", "scores.md", "confusion.svg"] {
+        assert!(kept.join(name).is_file(), "{name}");
+    }
+    // `evaluate` gives the same figures of the same files.
+    let [truth, predicted] = ["valid-truth.csv", "valid-predictions.csv"].map(|name| kept.join(name));
+    let scores = done(&run(&["--json", "evaluate", "--truth", text(&truth), "--predictions", text(&predicted)]));
+    let [scores, kept_scores] = [scores.into_bytes(), std::fs::read(kept.join("scores.json")).unwrap()]
+        .map(|bytes| serde_json::from_slice::<Value>(&bytes).unwrap());
+    assert_eq!(scores["accuracy"], kept_scores["accuracy"]);
+
+    // The same again, another model under the same name, another split.
+    done(&score(&["face-api", "--release", "r"]));
+    assert_eq!(std::fs::read_to_string(kept.join("valid-predictions.csv")).unwrap(), predictions);
+    assert!(
+        refused(&score(&["affectory-s", "--release", "r", "--run", "r-face-api-valid"])).contains("another --run name")
+    );
+    let printed = done(&score(&["affectory-s", "--release", "r", "--split", "test", "--run", "ours"]));
+    assert!(!printed.contains("cannot say") && printed.contains("scored on the test split"), "{printed}");
+    assert!(runs.join("ours/test-predictions.csv").is_file() && !runs.join("ours/valid-predictions.csv").exists());
+    // Only valence and arousal that are there can be a proxy's: the drawn faces came without.
+    assert!(refused(&score(&["no/such/model", "--release", "r"])).contains("no/such/model"));
+    assert!(refused(&score(&["face-api", "--release", "s"])).contains("`s`"));
+}
+
+#[test]
+fn what_a_model_cannot_say_is_absent_from_its_prediction() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("face.png");
+    let face = affectory_synthetic::sample(3, 2, 96);
+    std::fs::write(&picture, affectory_imaging::encode_png(&face.drawn.image).unwrap()).unwrap();
+    let said = done(&run(&["--json", "predict", text(&picture), "--crop", "--model", "face-api"]));
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let answer = &said["images"][0]["faces"][0];
+    assert_eq!(said["model"], "face-api");
+    assert_eq!(answer["probabilities"].as_object().unwrap().len(), 7);
+    assert!(answer["probabilities"].get("contempt").is_none());
+    assert!(answer["valence"].is_null() && answer["arousal"].is_null() && answer["is_proxy"] == false);
+}
+
+#[test]
+fn a_manifest_that_cannot_be_meant_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("model.toml");
+    let predict = |text: &str| {
+        std::fs::write(&manifest, text).unwrap();
+        refused(&run(&["predict", manifest.to_str().unwrap(), "--crop", "--model", manifest.to_str().unwrap()]))
+    };
+    let whole = "name = \"x\"\nmodel = \"x.onnx\"\ninput_side = 48\ncolour = \"grey\"\nlayout = \"nchw\"\n\
+                 labels = [\"happy\", \"sad\"]\nactivation = \"softmax\"\n";
+    let lacking = "cannot_produce = [\"neutral\", \"surprise\", \"fear\", \"disgust\", \"anger\", \"contempt\"]\n";
+    assert!(predict(&format!("{whole}{lacking}epsilon = 1\n")).contains("epsilon"));
+    assert!(predict(&format!("{whole}cannot_produce = []\n")).contains(lacking.trim_end()));
+    assert!(predict(&format!("{whole}{lacking}").replace("\"sad\"", "\"sadness\"")).contains("`sadness` is none of"));
+    assert!(predict(&format!("{whole}{lacking}")).contains("x.onnx"));
+    std::fs::write(folder.path().join("x.onnx"), "text").unwrap();
+    let line = predict(&format!("{whole}{lacking}"));
+    assert!(line.contains("pip install onnxruntime") && line.contains("ORT_DYLIB_PATH"), "{line}");
+}

@@ -1,0 +1,35 @@
+//! Does face-api's network say here what face-api says itself?
+//!
+//! What it says itself is in `face_api/goldens.json`, written by the script beside it.
+
+#![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use affectory_core::{BoundingBox, Expression};
+use affectory_imaging::{Limits, decode};
+use affectory_learn::Predictor;
+
+#[test]
+fn probabilities_are_face_apis_own() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/face_api");
+    let goldens: HashMap<String, HashMap<String, f32>> =
+        serde_json::from_str(include_str!("face_api/goldens.json")).unwrap();
+    let predictor = Predictor::open("face-api", Path::new("not needed")).unwrap();
+    assert_eq!(predictor.cannot_produce(), [Expression::Contempt]);
+    let mut worst: f32 = 0.0;
+    for (picture, golden) in &goldens {
+        let image = decode(&std::fs::read(folder.join(picture)).unwrap(), &Limits::default()).unwrap().image;
+        let face = BoundingBox::whole(image.width, image.height);
+        let said = predictor.predict(&image, &[face]).unwrap().remove(0);
+        assert_eq!((said.probabilities.len(), said.valence_arousal), (7, None));
+        for (label, p) in &said.probabilities {
+            // `core` reads face-api's words: angry, fearful, disgusted, surprised.
+            let (_, theirs) = golden.iter().find(|(word, _)| word.parse() == Ok(*label)).unwrap();
+            worst = worst.max((p - theirs).abs());
+        }
+    }
+    println!("{} pictures, largest difference {worst:.7}", goldens.len());
+    assert!(goldens.len() == 6 && worst < 1e-3, "{worst}");
+}
