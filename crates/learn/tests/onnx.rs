@@ -56,7 +56,7 @@ fn random_model(recipe: &Recipe) -> Vec<u8> {
     let mut changed = Vec::new();
     for (name, view) in SafeTensors::deserialize(&bytes).unwrap().tensors() {
         let range = match name.rsplit('.').next().unwrap() {
-            "running_mean" | "beta" => Some(-0.5..0.5),
+            "running_mean" | "beta" => Some(-0.5f32..0.5),
             "running_var" | "gamma" => Some(0.5..2.0),
             _ => None,
         };
