@@ -86,7 +86,15 @@ fn a_model_without_contempt_is_scored_on_a_release_and_says_so() {
     let printed = done(&score(&["affectory-s", "--release", "r", "--split", "test", "--run", "ours"]));
     assert!(!printed.contains("cannot say") && printed.contains("scored on the test split"), "{printed}");
     assert!(runs.join("ours/test-predictions.csv").is_file() && !runs.join("ours/valid-predictions.csv").exists());
-    // Only valence and arousal that are there can be a proxy's: the drawn faces came without.
+    // Beside another model on the same faces; what face-api cannot say is no 0.
+    done(&score(&["affectory-s", "--release", "r"]));
+    let compared = done(&run(&["--project", &project, "compare", "r-face-api-valid", "r-affectory-s-valid"]));
+    assert!(
+        compared.contains("valid split of r") && !compared.contains("chose") && compared.contains("n/a"),
+        "{compared}"
+    );
+    let compared = done(&run(&["--project", &project, "compare", "ours"]));
+    assert!(compared.contains("test split of r"), "{compared}");
     assert!(refused(&score(&["no/such/model", "--release", "r"])).contains("no/such/model"));
     assert!(refused(&score(&["face-api", "--release", "s"])).contains("`s`"));
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use affectory_core::{Expression, LabelSet};
+use affectory_core::{Expression, LabelSet, Split};
 use affectory_evaluate::{Format, Run, Table, check_same_truth, compare_runs, match_images};
 use anyhow::{Context as _, bail};
 
@@ -18,7 +18,12 @@ struct Entry {
     can_say: Option<LabelSet>,
     is_proxy: bool,
     release: Option<String>,
-    folder: Option<PathBuf>,
+    /// Where a run's folder has its votes.
+    votes: Option<PathBuf>,
+    /// Of a run: valid, unless `affectory score` answered another one.
+    split: Option<Split>,
+    /// Whether the images also chose the epoch.
+    is_training: bool,
 }
 
 pub async fn run(context: &Context, args: &Compare) -> anyhow::Result<()> {
@@ -42,11 +47,10 @@ pub async fn run(context: &Context, args: &Compare) -> anyhow::Result<()> {
         None => labels_of(&entries)?,
     };
     let bootstrap = evaluate::bootstrap(&args.resampling);
-    let votes = args.votes.clone().or_else(|| {
-        let kept =
-            entries.iter().filter_map(|entry| entry.folder.as_ref()).map(|folder| folder.join("valid-votes.csv"));
-        kept.into_iter().find(|path| path.is_file())
-    });
+    let votes = args
+        .votes
+        .clone()
+        .or_else(|| entries.iter().filter_map(|entry| entry.votes.as_ref()).find(|path| path.is_file()).cloned());
     let ceiling = votes.map(|path| evaluate::ceiling_of(&path, &truth, &labels, bootstrap)).transpose()?;
     let images = images_of(&entries, args.truth.as_deref());
     let runs = entries
@@ -93,7 +97,13 @@ fn from_folder(folder: &Path) -> anyhow::Result<Entry> {
     let run: serde_json::Value =
         serde_json::from_slice(&text).with_context(|| format!("failed to read {}", shown(&path)))?;
     let field = |name: &str| run[name].as_str().with_context(|| format!("{} has no `{name}`", shown(&path)));
-    let predictions = folder.join("valid-predictions.csv");
+    // A training has no split in its run.json; one from outside stands in the tables, and names no file elsewhere.
+    let split = match run.get("split") {
+        Some(split) => serde_json::from_value::<Split>(split.clone()).with_context(|| shown(&path))?,
+        None => Split::Valid,
+    };
+    let [predictions, truth, votes] =
+        ["predictions", "truth", "votes"].map(|what| folder.join(format!("{split}-{what}.csv")));
     if !predictions.is_file() {
         bail!("{} is missing: train the run to its first whole epoch", shown(&predictions));
     }
@@ -102,11 +112,13 @@ fn from_folder(folder: &Path) -> anyhow::Result<Entry> {
     Ok(Entry {
         name,
         predictions: evaluate::read(&predictions)?,
-        truth: evaluate::read(&folder.join("valid-truth.csv"))?,
+        truth: evaluate::read(&truth)?,
         can_say: Some(LabelSet::parse(field("labels")?).with_context(|| format!("failed to read {}", shown(&path)))?),
         is_proxy: run["is_proxy"].as_bool().with_context(|| format!("{} has no `is_proxy`", shown(&path)))?,
         release: Some(field("release")?.to_owned()),
-        folder: Some(folder.to_owned()),
+        votes: Some(votes),
+        split: Some(split),
+        is_training: run.get("split").is_none(),
     })
 }
 
@@ -117,7 +129,17 @@ fn from_csv(name: &str, predictions: &Path, truth: Option<&Path>) -> anyhow::Res
     // Labels alone do not tell what else the model might have said.
     let can_say = if scored.len() < 2 { None } else { Some(LabelSet::parse(&scored.join(","))?) };
     let truth = evaluate::read(truth)?;
-    Ok(Entry { name: name.to_owned(), predictions, truth, can_say, is_proxy: false, release: None, folder: None })
+    Ok(Entry {
+        name: name.to_owned(),
+        predictions,
+        truth,
+        can_say,
+        is_proxy: false,
+        release: None,
+        votes: None,
+        split: None,
+        is_training: false,
+    })
 }
 
 /// Every label that one of the runs can say, in AffectNet's order; the eight where no run tells.
@@ -136,6 +158,11 @@ fn images_of(entries: &[Entry], truth: Option<&Path>) -> String {
     releases.dedup();
     match truth.filter(|_| releases.is_empty()) {
         Some(truth) => format!("images of {}", shown(truth)),
-        None => format!("valid split of {}, which also chose each run's epoch", releases.join(" and ")),
+        None => {
+            let split = entries.iter().find_map(|entry| entry.split).unwrap_or(Split::Valid);
+            let chose =
+                if entries.iter().any(|entry| entry.is_training) { ", which also chose each run's epoch" } else { "" };
+            format!("{split} split of {}{chose}", releases.join(" and "))
+        }
     }
 }
