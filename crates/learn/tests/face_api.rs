@@ -2,7 +2,6 @@
 //!
 //! What it says itself is in `face_api/goldens.json`, written by the script beside it.
 
-
 use std::collections::HashMap;
 use std::path::Path;
 
