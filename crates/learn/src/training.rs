@@ -54,6 +54,8 @@ pub struct TrainReport {
     pub history: Vec<Epoch>,
     /// C of each entry; empty for a network.
     pub costs: Vec<f64>,
+    /// The C chosen for expression, valence and arousal; `None` for what linear machines did not learn, and for a network.
+    pub kept_costs: [Option<f64>; 3],
     /// The best epoch, by [`Epoch::selection`].
     pub best: Option<Epoch>,
     /// Whether all epochs are done, or patience ended; otherwise the same command goes on.
@@ -201,6 +203,7 @@ fn report(state: State, recipe: &Recipe, n_parameters: usize) -> TrainReport {
         method: recipe.method,
         history: state.history,
         costs: Vec::new(),
+        kept_costs: [None; 3],
         best: state.best,
         is_complete,
         n_parameters,

@@ -44,7 +44,13 @@ pub async fn run(context: &Context, args: Train) -> anyhow::Result<()> {
         );
     }
     if let Some(best) = &report.best {
-        text += &format!("kept: {} {}, {} weights\n", step.trim(), named(best.epoch), report.n_parameters);
+        let heads = ["expression", "valence", "arousal"].into_iter().zip(report.kept_costs);
+        let chosen: Vec<String> = heads.filter_map(|(head, cost)| Some(format!("C {} for {head}", cost?))).collect();
+        let kept = match report.method {
+            Method::Network => format!("epoch {}", best.epoch),
+            Method::HogSvm => format!("{}, chosen on the valid split", chosen.join(", ")),
+        };
+        text += &format!("kept: {kept}, {} weights\n", report.n_parameters);
     }
     let curves = match report.method {
         Method::Network => " curves.svg,",
@@ -53,7 +59,7 @@ pub async fn run(context: &Context, args: Train) -> anyhow::Result<()> {
     text += &format!("in {}: model.safetensors,{curves} confusion.svg, scores.md", shown(&folder));
     let json = serde_json::json!({
         "run": folder, "history": report.history, "best": report.best,
-        "costs": report.costs, "is_complete": report.is_complete, "parameters": report.n_parameters,
+        "costs": report.costs, "kept_costs": report.kept_costs, "is_complete": report.is_complete, "parameters": report.n_parameters,
     });
     context.print(&text, &json)?;
     if !report.is_complete && report.method == Method::HogSvm {

@@ -45,10 +45,10 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
     }
     let mut trials: Vec<Trial> = Vec::new();
     let Some(train) = describe(&train_faces, &job.recipe, n_features, stop, progress)? else {
-        return Ok(report(job, &trials, None));
+        return Ok(report(job, &trials, None, [None; 3]));
     };
     let Some(valid) = describe(&valid_faces, &job.recipe, n_features, stop, progress)? else {
-        return Ok(report(job, &trials, None));
+        return Ok(report(job, &trials, None, [None; 3]));
     };
     let lessons = Lessons::new(train_faces.samples(), job);
     let (train, valid_samples) = (Features::new(&train, n_features)?, valid_faces.samples());
@@ -56,7 +56,7 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
     for &cost in &job.recipe.costs {
         if stop.is_requested() {
             progress.end();
-            return Ok(report(job, &trials, None));
+            return Ok(report(job, &trials, None, [None; 3]));
         }
         progress.note(&format!("C = {cost}"));
         let (machines, train_loss) = fit(train, &lessons, cost, job)?;
@@ -76,7 +76,7 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
     let expression = best(&trials, |s| if by_accuracy { s.accuracy } else { s.f1_macro });
     let [valence, arousal] = [best(&trials, |s| s.valence_ccc), best(&trials, |s| s.arousal_ccc)];
     let (Some(expression), Some(valence), Some(arousal)) = (expression, valence, arousal) else {
-        return Ok(report(job, &trials, None));
+        return Ok(report(job, &trials, None, [None; 3]));
     };
     let decisions: Vec<Decision> = (0..valid_samples.len())
         .map(|face| Decision {
@@ -113,7 +113,7 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
     }
     folder.save_model(&model.to_bytes()?)?;
     folder.save_predictions(valid_samples, &guesses, &job.labels, heads)?;
-    Ok(report(job, &trials, Some(kept)))
+    Ok(report(job, &trials, Some(kept), model.card().costs))
 }
 
 /// The highest score, the first of equals; the first trial where there is no score.
@@ -122,11 +122,12 @@ fn best(trials: &[Trial], of: impl Fn(&Scores) -> Option<f64>) -> Option<&Trial>
     trials.iter().reduce(|best, trial| if value(trial) > value(best) { trial } else { best })
 }
 
-fn report(job: &TrainJob, trials: &[Trial], best: Option<Epoch>) -> TrainReport {
+fn report(job: &TrainJob, trials: &[Trial], best: Option<Epoch>, kept_costs: [Option<f64>; 3]) -> TrainReport {
     TrainReport {
         method: job.recipe.method,
         history: trials.iter().map(|trial| trial.epoch.clone()).collect(),
         costs: trials.iter().map(|trial| trial.cost).collect(),
+        kept_costs,
         is_complete: best.is_some(),
         best,
         n_parameters: trials.first().map_or(0, |trial| trial.machines.n_parameters()),
@@ -288,6 +289,7 @@ mod tests {
         let report = train(&job, &Stop::default(), &Silent)?;
         let best = report.best.expect("it was not stopped");
         assert!(report.is_complete && report.history.len() == job.recipe.costs.len());
+        assert_eq!(report.kept_costs[2], None);
         assert_eq!((best.scores.accuracy, best.scores.arousal_ccc), (Some(1.0), None));
         assert!(best.scores.valence_ccc > Some(0.9), "{:?}", best.scores);
         for name in ["run.json", "recipe.toml", "valid-predictions.csv", "valid-truth.csv", "valid-votes.csv"] {
