@@ -224,10 +224,7 @@ fn a_training_that_cannot_be_is_one_line() {
         1,
     );
     assert!(told.contains("safetensors"), "{told}");
-    let lonely = folder.path().join("lonely");
-    std::fs::create_dir_all(lonely.join("happy")).unwrap();
-    let drawn = walk(&faces).into_iter().find(|path| path.extension().is_some_and(|kind| kind == "png")).unwrap();
-    std::fs::copy(drawn, lonely.join("happy/1.png")).unwrap();
+    let lonely = drawn_faces(&folder.path().join("lonely"), 1);
     let small = folder.path().join("small");
     done(&run(&["init", text(&small)]));
     done(&run(&["--project", text(&small), "import", "folder", text(&lonely)]));
