@@ -8,7 +8,8 @@ use affectory_core::{Expression, LabelSet};
 use crate::bootstrap::{Bootstrap, Interval, percentile_interval};
 use crate::confusion::{Averaged, ConfusionMatrix};
 use crate::error::EvaluateError;
-use crate::table::{Table, shortened};
+use crate::records::{Records, shortened};
+use crate::table::Table;
 
 /// Number of votes for each of the eleven categories, by index.
 pub type Votes = [u32; 11];
@@ -95,19 +96,9 @@ pub struct VoteTable {
 /// # Errors
 /// As [`read_table`](crate::read_table): file, line and column of what cannot be meant.
 pub fn read_votes(reader: impl Read, file: &str) -> Result<VoteTable, EvaluateError> {
-    // Half a megabyte of names would be no header of twelve columns.
-    let mut csv = csv::ReaderBuilder::new().from_reader(reader);
-    let unreadable = |error: csv::Error| EvaluateError::Unreadable {
-        file: file.to_owned(),
-        line: error.position().map(csv::Position::line),
-        reason: error.to_string(),
-    };
-    let header: Vec<String> = csv
-        .headers()
-        .map_err(unreadable)?
-        .iter()
-        .map(|name| name.trim_start_matches('\u{feff}').trim().to_lowercase())
-        .collect();
+    let (mut records, header) = Records::open(reader, file)?;
+    let header: Vec<String> =
+        header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_lowercase()).collect();
     let bad_header = |problem: String| EvaluateError::BadVotes {
         file: file.to_owned(),
         problem,
@@ -126,9 +117,7 @@ pub fn read_votes(reader: impl Read, file: &str) -> Result<VoteTable, EvaluateEr
     }
     let mut rows = Vec::new();
     let mut lines: HashMap<String, u64> = HashMap::new();
-    for record in csv.records() {
-        let record = record.map_err(unreadable)?;
-        let line = record.position().map_or(0, csv::Position::line);
+    while let Some((line, record)) = records.next()? {
         let name = record[image].trim().to_owned();
         let mut votes = [0; 11];
         for &(column, label) in &columns {
@@ -221,5 +210,7 @@ mod tests {
         assert!(told("image,age\na,1\n").contains("`age` is no label"));
         assert!(told("image,happy\na,1\na,1\n").contains("line 3: image `a` stands already on line 2"));
         assert!(told("image,happy\na,1,1\n").contains("votes.csv"));
+        let endless = std::io::repeat(b'x').take(1 << 40);
+        assert!(read_votes(endless, "votes.csv").is_err_and(|error| error.to_string().contains("longer than 1 MiB")));
     }
 }

@@ -24,6 +24,7 @@
 
 mod error;
 
+mod records;
 mod table;
 
 mod evaluation;

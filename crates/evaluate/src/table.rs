@@ -1,16 +1,12 @@
 //! What do a truth file and a predictions file say, line by line?
 
-use std::cell::Cell;
 use std::collections::HashMap;
-use std::io::{self, Read};
-use std::rc::Rc;
+use std::io::Read;
 
 use affectory_core::{CoreError, Expression};
 
 use crate::EvaluateError;
-
-/// Most bytes of one record: what no honest line reaches, so that a file without line ends cannot fill memory.
-const MAX_RECORD_BYTES: usize = 1 << 20;
+use crate::records::{Records, shortened};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,14 +66,8 @@ struct Columns {
 /// Names file, line and column of the first thing that cannot be meant: no UTF-8, a line of more than 1 MiB or
 /// with another number of fields, an unknown label, a number that is not finite, AffectNet's -2, an image twice.
 pub fn read_table(reader: impl Read, file: &str) -> Result<Table, EvaluateError> {
-    let left = Rc::new(Cell::new(MAX_RECORD_BYTES));
-    // Only \n ends a line, as the parser counts lines wrongly for \r\n; the \r is trimmed with the cell.
-    let mut csv = csv::ReaderBuilder::new()
-        .terminator(csv::Terminator::Any(b'\n'))
-        .flexible(true)
-        .from_reader(RecordLimit { inner: reader, left: Rc::clone(&left) });
-    let header = csv.headers().map_err(|error| unreadable(file, &error))?;
-    let columns = Columns::find(header, file)?;
+    let (mut records, header) = Records::open(reader, file)?;
+    let columns = Columns::find(&header, file)?;
     let mut table = Table {
         file: file.to_owned(),
         rows: Vec::new(),
@@ -91,20 +81,7 @@ pub fn read_table(reader: impl Read, file: &str) -> Result<Table, EvaluateError>
     };
     let mut places: Vec<HashMap<String, u32>> = vec![HashMap::new(); columns.groups.len()];
     let names: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
-    let mut record = csv::StringRecord::new();
-    loop {
-        left.set(MAX_RECORD_BYTES);
-        if !csv.read_record(&mut record).map_err(|error| unreadable(file, &error))? {
-            break;
-        }
-        let line = record.position().map_or(0, csv::Position::line);
-        if record.len() == 1 && record[0].trim().is_empty() {
-            continue;
-        }
-        if record.len() != names.len() {
-            let reason = format!("{} fields where the header has {}", record.len(), names.len());
-            return Err(EvaluateError::Unreadable { file: file.to_owned(), line: Some(line), reason });
-        }
+    while let Some((line, record)) = records.next()? {
         let bad = |column: usize, problem: String| EvaluateError::BadValue {
             file: file.to_owned(),
             line,
@@ -214,25 +191,6 @@ impl Columns {
     }
 }
 
-/// Hands on at most [`MAX_RECORD_BYTES`] until the count is set back.
-struct RecordLimit<R> {
-    inner: R,
-    left: Rc<Cell<usize>>,
-}
-
-impl<R: Read> Read for RecordLimit<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.get();
-        if left == 0 && !buffer.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is longer than 1 MiB; is this a CSV file?"));
-        }
-        let allowed = buffer.len().min(left);
-        let n_read = self.inner.read(&mut buffer[..allowed])?;
-        self.left.set(left - n_read);
-        Ok(n_read)
-    }
-}
-
 fn finite(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
@@ -241,27 +199,10 @@ fn finite(text: &str) -> Result<f64, String> {
     }
 }
 
-fn unreadable(file: &str, error: &csv::Error) -> EvaluateError {
-    let line = error.position().map(csv::Position::line);
-    let reason = match error.kind() {
-        csv::ErrorKind::Io(error) => error.to_string(),
-        csv::ErrorKind::Utf8 { .. } => "the text is not UTF-8".into(),
-        _ => error.to_string(),
-    };
-    EvaluateError::Unreadable { file: file.to_owned(), line, reason }
-}
-
-/// At most 80 characters of what came from outside, without control characters.
-pub(crate) fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect();
-    if text.chars().nth(80).is_some() {
-        short.push_str("...");
-    }
-    short
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     fn refusal(text: &str) -> String {

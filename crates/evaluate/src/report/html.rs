@@ -14,9 +14,9 @@ use crate::intervals::Intervals;
 use crate::label_errors::Disagreement;
 use crate::metric::{ClassFigure, Dimension, LabelFigure, Metric, RankingFigure};
 use crate::ranking::Scores;
+use crate::records::shortened;
 use crate::render::{Format, bounds, decimal};
 use crate::subgroup::{GROUP_METRICS, MIN_IMAGES_FOR_GAP, Subgroups};
-use crate::table::shortened;
 use crate::temperature::apply_temperature;
 
 const STYLE: &str = include_str!("style.css");
