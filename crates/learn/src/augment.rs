@@ -1,5 +1,6 @@
 //! How does one crop become many? Mirror, turn, scale, shift, light and blanking, in one pass over the pixels.
 
+use affectory_nets::LEAST_DEVIATION;
 use rand::Rng;
 
 use crate::recipe::Recipe;
@@ -86,8 +87,7 @@ fn standardise(values: &mut [f32]) {
     let n = values.len() as f32;
     let mean = values.iter().sum::<f32>() / n;
     let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n;
-    // A flat picture stays flat instead of becoming amplified noise.
-    let factor = 1.0 / variance.sqrt().max(4.0);
+    let factor = 1.0 / variance.sqrt().max(LEAST_DEVIATION);
     for value in values {
         *value = (*value - mean) * factor;
     }

@@ -23,7 +23,7 @@ pub use face_expressions::FaceExpressions;
 pub use landmarks68::Landmarks68;
 pub use mtcnn::{MtcnnNets, ProposalMap, Shifts, WindowAnswer};
 pub use network::{Network, NetworkConfig};
-pub use onnx::onnx;
+pub use onnx::{LEAST_DEVIATION, onnx};
 pub use weights::{WeightsError, safetensors_metadata};
 
 use burn::tensor::Tensor;

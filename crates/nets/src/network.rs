@@ -54,16 +54,10 @@ impl Network {
     pub fn to_safetensors(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, WeightsError> {
         let mut collected = Collected::default();
         self.visit(&mut collected);
-        let bytes: Vec<Vec<u8>> = collected
-            .tensors
-            .iter()
-            .map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            .collect();
         let views: Vec<(String, TensorView<'_>)> = collected
             .tensors
             .iter()
-            .zip(&bytes)
-            .map(|((name, shape, _), bytes)| {
+            .map(|(name, shape, bytes)| {
                 TensorView::new(Dtype::F32, shape.clone(), bytes)
                     .map(|view| (name.clone(), view))
                     .map_err(|e| WeightsError::Format(e.to_string()))
@@ -105,17 +99,17 @@ impl Network {
 
     /// Every weight moved towards another network's of the same shape: `self + (other - self) * share`, share in [0, 1].
     pub fn moved_towards(self, other: &Network, share: f32) -> Network {
-        let mut collected = Collected::default();
-        other.visit(&mut collected);
-        self.map(&mut Moving { targets: collected.tensors.into_iter(), share })
+        let mut targets = Flattened::default();
+        other.visit(&mut targets);
+        self.map(&mut Moving { targets: targets.0.into_iter(), share })
     }
 }
 
-/// Gathers name, shape and values of every weight.
+/// Gathers name, shape and little-endian bytes of every weight.
 #[derive(Default)]
 struct Collected {
     path: Vec<String>,
-    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+    tensors: Vec<(String, Vec<usize>, Vec<u8>)>,
 }
 
 impl ModuleVisitor for Collected {
@@ -130,23 +124,34 @@ impl ModuleVisitor for Collected {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.val();
         let shape = tensor.dims().to_vec();
-        let values = tensor.into_data().iter::<f32>().collect();
-        self.tensors.push((self.path.join("."), shape, values));
+        let bytes = tensor.into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect();
+        self.tensors.push((self.path.join("."), shape, bytes));
+    }
+}
+
+/// Gathers every weight as one row, where it lies.
+#[derive(Default)]
+struct Flattened(Vec<Tensor<1>>);
+
+impl ModuleVisitor for Flattened {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        let n_values = tensor.shape().num_elements();
+        self.0.push(tensor.reshape([n_values]));
     }
 }
 
 /// Moves weights towards those of a network of the same shape, which come in the same order.
 struct Moving {
-    targets: std::vec::IntoIter<(String, Vec<usize>, Vec<f32>)>,
+    targets: std::vec::IntoIter<Tensor<1>>,
     share: f32,
 }
 
 impl ModuleMapper for Moving {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some((_, shape, values)) = self.targets.next() else { return param };
-        let (id, device) = (param.id, param.lazy_device());
-        let target = Tensor::<D>::from_data(TensorData::new(values, shape), &device);
-        let own = param.val();
+        let Some(target) = self.targets.next() else { return param };
+        let (id, own) = (param.id, param.val());
+        let target = target.reshape(own.dims());
         param.transform_for_load(own.clone() + (target - own).mul_scalar(self.share), id)
     }
 }
@@ -239,9 +244,9 @@ mod tests {
         let device = Device::flex();
         let (from, to) = (tiny().init(&device), tiny().init(&device));
         let values = |network: &Network| {
-            let mut collected = Collected::default();
-            network.visit(&mut collected);
-            collected.tensors.into_iter().flat_map(|(_, _, values)| values).collect::<Vec<f32>>()
+            let mut weights = Flattened::default();
+            network.visit(&mut weights);
+            Tensor::cat(weights.0, 0).into_data().iter::<f32>().collect::<Vec<f32>>()
         };
         let (start, end) = (values(&from), values(&to));
         for share in [0.5, 1.0] {

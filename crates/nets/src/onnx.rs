@@ -6,14 +6,15 @@
 use prost::Message;
 
 use crate::weights::{Weights, WeightsError};
-use crate::{AlexNetConfig, BackboneConfig, NetworkConfig};
+use crate::{BackboneConfig, NetworkConfig};
 
 /// Operators as of this version; every ONNX Runtime since 1.8 knows them.
 const OPERATOR_SET: i64 = 13;
 /// The file format's version that came with it.
 const IR_VERSION: i64 = 7;
-/// A picture's standard deviation below this does not stretch it, as in training.
-const LEAST_DEVIATION: f32 = 4.0;
+/// A picture with a smaller standard deviation, in grey values, is not stretched: what is flat stays flat instead of
+/// becoming amplified noise.
+pub const LEAST_DEVIATION: f32 = 4.0;
 
 /// The network as an ONNX file.
 ///
@@ -37,7 +38,7 @@ pub fn onnx(
     let faces = graph.standardised("pixels");
     let features = match config {
         NetworkConfig::Backbone(config) => backbone(&mut graph, config, faces)?,
-        NetworkConfig::AlexNet(config) => alexnet(&mut graph, config, side, faces)?,
+        NetworkConfig::AlexNet(_) => alexnet(&mut graph, side, faces)?,
     };
     let logits = graph.dense("expression", &features)?;
     graph.named("Softmax", &[&logits], vec![integer("axis", 1)], "probabilities");
@@ -90,7 +91,7 @@ fn backbone(graph: &mut Builder<'_>, config: &BackboneConfig, faces: String) -> 
     Ok(graph.node("Flatten", &[&pooled], vec![integer("axis", 1)]))
 }
 
-fn alexnet(graph: &mut Builder<'_>, _: &AlexNetConfig, side: usize, faces: String) -> Result<String, WeightsError> {
+fn alexnet(graph: &mut Builder<'_>, side: usize, faces: String) -> Result<String, WeightsError> {
     let (mut map, mut map_side) = (faces, side);
     for (layer_idx, padding) in crate::alexnet::PADDING.into_iter().enumerate() {
         let (kernel, stride) = crate::alexnet::KERNELS[layer_idx];
