@@ -14,6 +14,7 @@ use crate::checkpoint::file;
 use crate::data::face_crop;
 use crate::predict::{Prediction, likeliest};
 use crate::recipe::Colour;
+use crate::scores::softmax;
 
 /// No model that reads single faces is larger.
 const MAX_MODEL_BYTES: u64 = 512 << 20;
@@ -364,13 +365,6 @@ fn find<'a>(outputs: &'a [Output], name: Option<&str>) -> Result<&'a Output, Str
         let wanted = name.map_or("output".to_owned(), |name| format!("output `{name}`"));
         format!("the model has no {wanted} of 32-bit floats (it has: {})", known.join(", "))
     })
-}
-
-fn softmax(scores: &[f32]) -> Vec<f32> {
-    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = scores.iter().map(|score| (score - highest).exp()).collect();
-    let total: f32 = powers.iter().sum();
-    powers.iter().map(|power| power / total).collect()
 }
 
 fn bad(manifest: &Path, reason: String) -> LearnError {

@@ -1,6 +1,6 @@
 //! What does a model say of a face in a photograph, ours or somebody else's?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use affectory_core::{BoundingBox, Expression, LabelSet, ValenceArousal};
 use affectory_imaging::RgbImage;
@@ -109,8 +109,12 @@ pub fn model_bytes(name: &str) -> Result<Vec<u8>, LearnError> {
     if name == "affectory-s" {
         return Ok(BUNDLED.to_vec());
     }
-    let path = Path::new(name);
-    read_model(&if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() })
+    read_model(&weights_file(Path::new(name)))
+}
+
+/// The weights of a run's folder, or the file itself.
+fn weights_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() }
 }
 
 /// No model has more; what is larger is none, and does not fill the memory.
@@ -202,7 +206,7 @@ impl Predictor {
     /// # Errors
     /// [`LearnError::BadModel`] or [`LearnError::Weights`].
     pub fn load(path: &Path) -> Result<Self, LearnError> {
-        let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
+        let path = weights_file(path);
         Self::from_bytes(&path, &read_model(&path)?)
     }
 

@@ -33,6 +33,14 @@ impl Guess {
     }
 }
 
+/// Probabilities from scores of any size; a score of minus infinity has none.
+pub(crate) fn softmax(scores: &[f32]) -> Vec<f32> {
+    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = scores.iter().map(|score| (score - highest).exp()).collect();
+    let total: f32 = powers.iter().sum();
+    powers.iter().map(|power| power / total).collect()
+}
+
 /// The scores that an epoch is judged by; `None` where the split has no such label.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Scores {

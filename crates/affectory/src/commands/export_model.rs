@@ -5,21 +5,21 @@ use std::path::Path;
 use affectory_learn::{ModelFormat, export_model, model_bytes};
 use anyhow::Context as _;
 
-use super::{Context, evaluate, shown};
+use super::{Context, evaluate, shown, train};
 use crate::cli;
 
 pub async fn run(context: &Context, args: &cli::ExportModel) -> anyhow::Result<()> {
-    let path = match context.open().await {
-        Ok(project) if project.runs_dir().join(&args.model).is_dir() => project.runs_dir().join(&args.model),
+    let name = match context.open().await {
+        Ok(project) => train::run_or_name(&project, &args.model),
         // A model file needs no project.
-        _ => Path::new(&args.model).to_owned(),
+        Err(_) => args.model.clone(),
     };
-    let bytes = model_bytes(&path.to_string_lossy()).context("neither a run of this project nor a model file")?;
+    let bytes = model_bytes(&name).context("neither a run of this project nor a model file")?;
     let format = match args.format {
         cli::ModelFormat::Onnx => ModelFormat::Onnx,
         cli::ModelFormat::Safetensors => ModelFormat::Safetensors,
     };
-    let file = export_model(&path, &bytes, format)?;
+    let file = export_model(Path::new(&name), &bytes, format)?;
     evaluate::write_file(&args.out, &file)?;
     let text = format!("{}: {} bytes", shown(&args.out), file.len());
     context.print(&text, &serde_json::json!({ "file": args.out, "bytes": file.len() }))

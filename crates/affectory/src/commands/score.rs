@@ -94,8 +94,7 @@ fn write(
 
 /// A model by its name, and the name by which its files are found: a run of this project, or what `Predictor::open` knows.
 fn open(project: &Project, name: &str) -> anyhow::Result<(String, Predictor)> {
-    let run = project.runs_dir().join(name);
-    let name = if run.is_dir() { run.to_string_lossy().into_owned() } else { name.to_owned() };
+    let name = train::run_or_name(project, name);
     let predictor = Predictor::open(&name, &onnx_runtime())
         .with_context(|| format!("failed to open the model `{}`", printable(&name)))?;
     Ok((name, predictor))

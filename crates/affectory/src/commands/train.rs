@@ -121,15 +121,22 @@ pub fn run_folder(project: &Project, run: &str) -> anyhow::Result<PathBuf> {
     Ok(project.runs_dir().join(run))
 }
 
+/// The folder of this project's run of that name, else the name: a file, or a model inside the program.
+pub fn run_or_name(project: &Project, name: &str) -> String {
+    let run = project.runs_dir().join(name);
+    if run.is_dir() { run.to_string_lossy().into_owned() } else { name.to_owned() }
+}
+
 /// The weights that training starts from, if the recipe names any: a run of this project by its name, or what
 /// [`model_bytes`] knows.
 fn start_weights(project: &Project, recipe: &Recipe) -> anyhow::Result<Option<Vec<u8>>> {
     if recipe.start_from.is_empty() {
         return Ok(None);
     }
-    let run = project.runs_dir().join(&recipe.start_from);
-    let name = if run.is_dir() { run.to_string_lossy().into_owned() } else { recipe.start_from.clone() };
-    Ok(Some(model_bytes(&name).context("start_from of the recipe: neither a run nor a model")?))
+    Ok(Some(
+        model_bytes(&run_or_name(project, &recipe.start_from))
+            .context("start_from of the recipe: neither a run nor a model")?,
+    ))
 }
 
 /// Writes every figure of a split beside its predictions.

@@ -15,6 +15,7 @@ use crate::conventional::hog::{Pixels, hog};
 use crate::data::face_crop;
 use crate::predict::{ModelCard, Prediction, likeliest};
 use crate::recipe::Recipe;
+use crate::scores::softmax;
 
 /// What a file of linear machines says of itself: everything that a network's says, and more.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -109,11 +110,8 @@ impl Machines {
         let decision = |machine: &Option<Machine>| machine.as_ref().map(|machine| machine.decision(features));
         let values: Vec<f32> =
             self.classes.iter().map(|machine| decision(machine).unwrap_or(f32::NEG_INFINITY)).collect();
-        let top = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let powers: Vec<f32> = values.iter().map(|value| (value - top).exp()).collect();
-        let total: f32 = powers.iter().sum();
         let [valence, arousal] = [0, 1].map(|place| decision(&self.affect[place]).map(|v| v.clamp(-1.0, 1.0)));
-        Ok(Decision { probabilities: powers.into_iter().map(|power| power / total).collect(), valence, arousal })
+        Ok(Decision { probabilities: softmax(&values), valence, arousal })
     }
 }
 

@@ -19,7 +19,8 @@ use crate::failure::WebError;
 const DAYS: usize = 30;
 
 type Names = BTreeMap<AnnotatorId, (String, AnnotatorKind)>;
-/// Progress and agreement. Loads itself again, so that it can stay open on a screen.
+
+/// Progress and agreement. Follows by itself, so that it can stay open on a screen.
 pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Markup, WebError> {
     let watched = app.figures();
     let (names, pools) = (app.project.catalog.list_annotators().await?, app.project.catalog.list_pools().await?);
