@@ -97,7 +97,7 @@ fn from_folder(folder: &Path) -> anyhow::Result<Entry> {
     let run: serde_json::Value =
         serde_json::from_slice(&text).with_context(|| format!("failed to read {}", shown(&path)))?;
     let field = |name: &str| run[name].as_str().with_context(|| format!("{} has no `{name}`", shown(&path)));
-    // A training has no split in its run.json; one from outside stands in the tables, and names no file elsewhere.
+    // Only what `affectory score` wrote names a split.
     let split = match run.get("split") {
         Some(split) => serde_json::from_value::<Split>(split.clone()).with_context(|| shown(&path))?,
         None => Split::Valid,

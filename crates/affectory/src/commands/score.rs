@@ -18,6 +18,10 @@ use crate::failure::printable;
 pub async fn run(context: &Context, args: &Score) -> anyhow::Result<()> {
     let project = context.open().await?;
     let release = load_release(&project, &args.release).await?;
+    let samples: Vec<Sample> = train::samples(&release).into_iter().filter(|s| s.split == args.split).collect();
+    if samples.is_empty() {
+        bail!("release `{}` has no item in split `{}`", printable(&args.release), args.split);
+    }
     let (model, predictor) = open(&project, &args.model)?;
     let run = args.run.clone().unwrap_or_else(|| default_run(&args.release, &args.model, args.split));
     let folder = train::run_folder(&project, &run)?;
@@ -39,14 +43,10 @@ pub async fn run(context: &Context, args: &Score) -> anyhow::Result<()> {
         model_is_proxy: predictor.is_proxy(),
     };
     begin(&folder, &identity)?;
-    let samples: Vec<Sample> = train::samples(&release).into_iter().filter(|s| s.split == args.split).collect();
-    if samples.is_empty() {
-        bail!("release `{}` has no item in split `{}`", printable(&args.release), args.split);
-    }
     let (labels, split) = (release.labels.clone(), args.split);
     let (read, stop, bars) = (train::reader(&project), context.stop.clone(), context.bars.clone());
     let to = folder.clone();
-    let work = move || {
+    let work = move || -> anyhow::Result<Scored> {
         let answers = predict_samples(&predictor, &samples, &read, (&stop, &bars))?;
         // Some answers make no score, and all of them are had again in minutes.
         if answers.len() < samples.len() {
