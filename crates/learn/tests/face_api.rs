@@ -16,7 +16,7 @@ fn probabilities_are_face_apis_own() {
         serde_json::from_str(include_str!("face_api/goldens.json")).unwrap();
     let predictor = Predictor::open("face-api", Path::new("not needed")).unwrap();
     assert_eq!(predictor.cannot_produce(), [Expression::Contempt]);
-    let mut worst: f32 = 0.0;
+    let (mut worst, mut worst_resized): (f32, f32) = (0.0, 0.0);
     for (picture, golden) in &goldens {
         let image = decode(&std::fs::read(folder.join(picture)).unwrap(), &Limits::default()).unwrap().image;
         let face = BoundingBox::whole(image.width, image.height);
@@ -25,9 +25,11 @@ fn probabilities_are_face_apis_own() {
         for (label, p) in &said.probabilities {
             // `core` reads face-api's words: angry, fearful, disgusted, surprised.
             let (_, theirs) = golden.iter().find(|(word, _)| word.parse() == Ok(*label)).unwrap();
-            worst = worst.max((p - theirs).abs());
+            let worst = if image.width == 112 { &mut worst } else { &mut worst_resized };
+            *worst = worst.max((p - theirs).abs());
         }
     }
-    println!("{} pictures, largest difference {worst:.7}", goldens.len());
-    assert!(goldens.len() == 6 && worst < 1e-3, "{worst}");
+    println!("{} pictures, largest difference {worst:.7}, resized {worst_resized:.4}", goldens.len());
+    // Our crops are bytes, TensorFlow resizes to fractions.
+    assert!(goldens.len() == 8 && worst < 1e-3 && worst_resized < 0.05, "{worst} {worst_resized}");
 }

@@ -3,9 +3,9 @@
 // usage: node goldens.js FACE_API_PACKAGE
 //   FACE_API_PACKAGE  the unpacked npm package @vladmandic/face-api 1.7.15
 //   needs: npm install @tensorflow/tfjs@4.22.0 pngjs (where node finds them, such as NODE_PATH)
-// The pictures are 112 by 112, the size that the network takes, so that no resizing has a part in the comparison: faces that
+// Most pictures are 112 by 112, the size that the network takes, so that no resizing has a part in the comparison: faces that
 // affectory-synthetic draws (three of docs/synthetic.png, blurred a little, so that the network is in two minds), and crops
-// of the photograph in crates/affectory/assets, one sharp and two blurred.
+// of the photograph in crates/affectory/assets, one sharp and two blurred. Two (small-*) are 48 by 48, which face-api resizes.
 const fs = require("fs"), path = require("path"), { PNG } = require("pngjs");
 const root = path.resolve(process.argv[2]);
 // face-api's build for node with a runtime of one's own choice: plain JavaScript, no native code.
