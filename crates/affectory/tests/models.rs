@@ -76,6 +76,8 @@ fn a_model_without_contempt_is_scored_on_a_release_and_says_so() {
     let [scores, kept_scores] = [scores.into_bytes(), std::fs::read(kept.join("scores.json")).unwrap()]
         .map(|bytes| serde_json::from_slice::<Value>(&bytes).unwrap());
     assert_eq!(scores["accuracy"], kept_scores["accuracy"]);
+    // ... but knows nothing of what the model cannot say.
+    assert!(scores["recall_per_class"][7].is_f64() && kept_scores["recall_per_class"][7].is_null());
 
     // The same again, another model under the same name, another split.
     done(&score(&["face-api", "--release", "r"]));

@@ -251,14 +251,19 @@ impl Predictor {
         &self.labels
     }
 
-    /// Those of the eight expressions that the model never answers.
-    pub fn cannot_produce(&self) -> Vec<Expression> {
+    /// The classes that the model answers: of linear machines only those that it had faces of.
+    pub fn can_say(&self) -> Vec<Expression> {
         let without_faces = match &self.model {
             Model::Conventional { machines, .. } => machines.card().never_predicted.as_slice(),
             Model::Network { .. } | Model::FaceApi(_) | Model::Foreign(_) => &[],
         };
-        let is_lacking = |label: &Expression| self.labels.class_of(*label).is_none() || without_faces.contains(label);
-        LabelSet::eight().labels().iter().copied().filter(is_lacking).collect()
+        self.labels.labels().iter().copied().filter(|label| !without_faces.contains(label)).collect()
+    }
+
+    /// Those of the eight expressions that the model never answers.
+    pub fn cannot_produce(&self) -> Vec<Expression> {
+        let said = self.can_say();
+        LabelSet::eight().labels().iter().copied().filter(|label| !said.contains(label)).collect()
     }
 
     /// Whether its valence and arousal, if any, come from a formula or were learnt from one.

@@ -25,13 +25,15 @@ pub async fn run(context: &Context, args: &Score) -> anyhow::Result<()> {
     let (model, predictor) = open(&project, &args.model)?;
     let run = args.run.clone().unwrap_or_else(|| default_run(&args.release, &args.model, args.split));
     let folder = train::run_folder(&project, &run)?;
+    let can_say: Vec<&str> = predictor.can_say().into_iter().map(Expression::name).collect();
+    let can_say = LabelSet::parse(&can_say.join(",")).context("the model knows no two labels")?;
     let truth_is_proxy = release.items.iter().any(|item| item.is_proxy);
     let identity = ScoreIdentity {
         run: RunIdentity {
             release: args.release.clone(),
             manifest_sha256: release.row.release.manifest_sha256.to_string(),
             recipe: predictor.name(),
-            labels: predictor.labels().to_string(),
+            labels: can_say.to_string(),
             seed: 0,
             is_proxy: truth_is_proxy || predictor.is_proxy(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -53,7 +55,7 @@ pub async fn run(context: &Context, args: &Score) -> anyhow::Result<()> {
             bail!("stopped: the same command begins anew");
         }
         let csv = answers_csv(&samples, &answers, &labels);
-        write(&to, split, [truth_csv(&samples), votes_csv(&samples), csv], &labels, predictor.labels())
+        write(&to, split, [truth_csv(&samples), votes_csv(&samples), csv], &labels, &can_say)
     };
     let scored = tokio::task::spawn_blocking(work).await.context("the prediction ended early")??;
     let json = serde_json::json!({
@@ -81,7 +83,7 @@ fn write(
     for (what, table) in [("truth", truth), ("votes", votes), ("predictions", answers)] {
         evaluate::write_file(&path(what), table.as_bytes())?;
     }
-    let all = train::score_run(folder, labels, split)?;
+    let all = train::score_run(folder, labels, Some(can_say), split)?;
     let known = labels.labels().iter().filter(|label| can_say.class_of(**label).is_some());
     let known: Vec<&str> = known.map(|label| label.name()).collect();
     if known.len() == labels.n_classes() || known.len() < 2 {

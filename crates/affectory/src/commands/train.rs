@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use affectory_catalog::Project;
 use affectory_core::{CoreError, LabelSet, Sha256Hex, Split};
-use affectory_evaluate::Evaluation;
+use affectory_evaluate::{Evaluation, Missing, match_images};
 use affectory_learn::recipe::Method;
 use affectory_learn::{LearnError, ReadImage, Recipe, RunIdentity, Sample, TrainJob, TrainReport, model_bytes, train};
 use affectory_release::{Release, ReleaseItem, load_release};
@@ -108,7 +108,7 @@ pub async fn train_one(context: &Context, project: &Project, args: &Train) -> an
         tokio::task::spawn_blocking(move || train(&job, &stop, &bars)).await.context("the trainer ended early")?;
     let report = report.with_context(|| format!("failed to train in {}", shown(&folder)))?;
     if report.best.is_some() {
-        score_run(&folder, &labels, Split::Valid)?;
+        score_run(&folder, &labels, None, Split::Valid)?;
     }
     Ok((folder, report))
 }
@@ -139,10 +139,17 @@ fn start_weights(project: &Project, recipe: &Recipe) -> anyhow::Result<Option<Ve
     ))
 }
 
-/// Writes every figure of a split beside its predictions.
-pub fn score_run(folder: &Path, labels: &LabelSet, split: Split) -> anyhow::Result<Evaluation> {
-    let [truth, predictions] = ["truth", "predictions"].map(|what| folder.join(format!("{split}-{what}.csv")));
-    let scored = evaluate::score_files(&truth, &predictions, labels, false)?;
+/// Writes every figure of a split beside its predictions. `can_say` is what the model can answer, where that may be less
+/// than the labels.
+pub fn score_run(
+    folder: &Path,
+    labels: &LabelSet,
+    can_say: Option<&LabelSet>,
+    split: Split,
+) -> anyhow::Result<Evaluation> {
+    let table = |what: &str| evaluate::read(&folder.join(format!("{split}-{what}.csv")));
+    let matched = match_images(&table("truth")?, &table("predictions")?, labels, can_say, Missing::Refused)?;
+    let scored = matched.evaluation();
     evaluate::write_json(&folder.join("scores.json"), &scored)?;
     evaluate::write_tables(&folder.join("scores.md"), &scored, affectory_evaluate::Format::Markdown)?;
     evaluate::write_file(&folder.join("confusion.svg"), affectory_evaluate::confusion_svg(&scored).as_bytes())?;
