@@ -1,6 +1,6 @@
 //! How many images a second does a training step see, beside PyTorch with the same network, batch and optimizer?
 //!
-//! `cargo bench -p affectory-learn --bench training`, with a Python that has torch in `AFFECTORY_YARDSTICK_PYTHON`. A
+//! `cargo bench -p affectory-learn --bench training [-- RECIPE...]`, with a Python that has torch in `AFFECTORY_YARDSTICK_PYTHON`. A
 //! step is forward, loss, backward and Nesterov SGD with weight decay on random pixels; reading images is left out on
 //! both sides. Both may use all cores. The aim is PyTorch's speed.
 
@@ -69,7 +69,11 @@ fn pytorch(python: &str, name: &str, recipe: &Recipe, n_steps: usize) -> Option<
 
 fn main() {
     let python = variable("AFFECTORY_YARDSTICK_PYTHON");
+    let asked_for: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     for (name, n_steps) in CASES {
+        if !asked_for.is_empty() && !asked_for.iter().any(|asked| asked == name) {
+            continue;
+        }
         let recipe = Recipe::find(name).unwrap();
         let (mut best, mut theirs) = (0.0f64, None::<f64>);
         for _ in 0..N_ROUNDS {

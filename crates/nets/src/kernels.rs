@@ -14,6 +14,7 @@ mod flex;
 mod gradients;
 mod matrix;
 mod normalisation;
+mod winograd;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};

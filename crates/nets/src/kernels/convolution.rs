@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use super::matrix::{Layout, Place, multiply};
+use super::winograd;
 
 /// Columns of an unfolded tile that are aimed at: enough for the product to run at full speed, few enough for the cache.
 const TILE_PLACES: usize = 256;
@@ -70,6 +71,14 @@ pub(super) enum Finish<'a> {
 
 /// `[batch, from, height, width]` and `[to, from, k, k]` to `[batch, to, height', width']`.
 pub(super) fn convolve(input: &[f32], weight: &[f32], finish: Finish<'_>, sizes: Sizes) -> Vec<f32> {
+    if winograd::suits(sizes) {
+        return winograd::convolve(input, weight, finish, sizes);
+    }
+    plain_convolve(input, weight, finish, sizes)
+}
+
+/// As [`convolve`], every product of the definition taken.
+pub(super) fn plain_convolve(input: &[f32], weight: &[f32], finish: Finish<'_>, sizes: Sizes) -> Vec<f32> {
     let mut output = vec![0.0; sizes.batch * sizes.out_picture()];
     let (tile_rows, tile_pictures) = sizes.tile();
     let (plane, out_width) = (sizes.out_plane(), sizes.out_width());
@@ -159,38 +168,63 @@ fn turn(weight: &[f32], sizes: Sizes) -> Vec<f32> {
 
 /// The loss's gradient by the weights.
 pub(super) fn weight_gradient(input: &[f32], gradient: &[f32], sizes: Sizes) -> Vec<f32> {
+    if winograd::suits(sizes) {
+        return winograd::weight_gradient(input, gradient, sizes);
+    }
+    plain_weight_gradient(input, gradient, sizes)
+}
+
+/// As [`weight_gradient`], every product of the definition taken.
+pub(super) fn plain_weight_gradient(input: &[f32], gradient: &[f32], sizes: Sizes) -> Vec<f32> {
     let (tile_rows, tile_pictures) = sizes.tile();
     let (plane, out_width) = (sizes.out_plane(), sizes.out_width());
-    // Parts hold whole tiles, so that how the sum is taken follows from the sizes alone.
-    let n_tiles = sizes.batch.div_ceil(tile_pictures);
-    let part_pictures = n_tiles.div_ceil(N_PARTS) * tile_pictures;
-    let parts: Vec<Vec<f32>> = input
-        .par_chunks(part_pictures * sizes.in_picture())
-        .zip(gradient.par_chunks(part_pictures * sizes.out_picture()))
-        .map(|(input, gradient)| {
-            let mut sum = vec![0.0; sizes.to * sizes.n_terms()];
-            let (mut unfolded, mut gathered) = (Vec::new(), Vec::new());
-            let tiles = input.chunks(tile_pictures * sizes.in_picture());
-            for (input, gradient) in tiles.zip(gradient.chunks(tile_pictures * sizes.out_picture())) {
-                let n_pictures = input.len() / sizes.in_picture();
-                for first_row in (0..sizes.out_height()).step_by(tile_rows) {
-                    let rows = first_row..(first_row + tile_rows).min(sizes.out_height());
-                    let places = n_pictures * rows.len() * out_width;
-                    unfold(input, n_pictures, rows.clone(), sizes, &mut unfolded);
-                    let left = if n_pictures == 1 {
-                        (&gradient[rows.start * out_width..], Layout::strided(sizes.to, places, plane))
-                    } else {
-                        gathered.resize(sizes.to * places, 0.0);
-                        for (picture, planes) in gradient.chunks_exact(sizes.out_picture()).enumerate() {
-                            for (channel, values) in planes.chunks_exact(plane).enumerate() {
-                                gathered[channel * places + picture * plane..][..plane].copy_from_slice(values);
-                            }
+    sum_of_parts(
+        (input, tile_pictures * sizes.in_picture()),
+        (gradient, tile_pictures * sizes.out_picture()),
+        sizes.to * sizes.n_terms(),
+        || (Vec::new(), Vec::new()),
+        |(unfolded, gathered), (input, gradient), sum| {
+            let n_pictures = input.len() / sizes.in_picture();
+            for first_row in (0..sizes.out_height()).step_by(tile_rows) {
+                let rows = first_row..(first_row + tile_rows).min(sizes.out_height());
+                let places = n_pictures * rows.len() * out_width;
+                unfold(input, n_pictures, rows.clone(), sizes, unfolded);
+                let left = if n_pictures == 1 {
+                    (&gradient[rows.start * out_width..], Layout::strided(sizes.to, places, plane))
+                } else {
+                    gathered.resize(sizes.to * places, 0.0);
+                    for (picture, planes) in gradient.chunks_exact(sizes.out_picture()).enumerate() {
+                        for (channel, values) in planes.chunks_exact(plane).enumerate() {
+                            gathered[channel * places + picture * plane..][..plane].copy_from_slice(values);
                         }
-                        (gathered.as_slice(), Layout::dense(sizes.to, places))
-                    };
-                    let right = (unfolded.as_slice(), Layout::dense(sizes.n_terms(), places).transposed());
-                    multiply((&mut sum, Layout::dense(sizes.to, sizes.n_terms())), Place::AddedTo, left, right);
-                }
+                    }
+                    (gathered.as_slice(), Layout::dense(sizes.to, places))
+                };
+                let right = (unfolded.as_slice(), Layout::dense(sizes.n_terms(), places).transposed());
+                multiply((sum, Layout::dense(sizes.to, sizes.n_terms())), Place::AddedTo, left, right);
+            }
+        },
+    )
+}
+
+/// The sum over a batch of what `add` adds for each pair of pieces of `input` and `gradient`, each given with the length
+/// of a piece. Parts hold whole pieces, so that how the sum is taken follows from the sizes alone.
+pub(super) fn sum_of_parts<S>(
+    (input, input_piece): (&[f32], usize),
+    (gradient, gradient_piece): (&[f32], usize),
+    n_values: usize,
+    scratch: impl Fn() -> S + Sync,
+    add: impl Fn(&mut S, (&[f32], &[f32]), &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let part = input.len().div_ceil(input_piece).div_ceil(N_PARTS);
+    let parts: Vec<Vec<f32>> = input
+        .par_chunks(part * input_piece)
+        .zip(gradient.par_chunks(part * gradient_piece))
+        .map(|(input, gradient)| {
+            let mut sum = vec![0.0; n_values];
+            let mut scratch = scratch();
+            for pieces in input.chunks(input_piece).zip(gradient.chunks(gradient_piece)) {
+                add(&mut scratch, pieces, &mut sum);
             }
             sum
         })
@@ -298,7 +332,7 @@ fn fold(unfolded: &[f32], sizes: Sizes, picture: &mut [f32]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -331,7 +365,7 @@ mod tests {
         out
     }
 
-    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+    pub(in super::super) fn numbers(n: usize, seed: u32) -> Vec<f32> {
         let mut state = seed.wrapping_mul(2_654_435_761) | 1;
         (0..n)
             .map(|_| {
