@@ -5,10 +5,12 @@
 //! outputs back. Each transform's adjoint is its gradient, so the weights' gradient goes the same way back. Rounding
 //! errors are those of a plain sum within a factor of two or so; the 4x4 output tiles that others use lose more.
 //!
-//! Tiles of a few pictures, or of some tile rows of one, are a block; blocks go to threads, nothing depends on which.
+//! Tiles of a few pictures, or of some tile rows of one, are a block; blocks go to threads, nothing depends on which. In
+//! a block channels lie innermost, padded to whole registers, so that maps of any width fill them.
 
 use std::ops::Range;
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::convolution::{Finish, Sizes, sum_of_parts};
@@ -16,6 +18,9 @@ use super::matrix::{Layout, Place, multiply};
 
 /// Values that a tile and a kernel are brought to.
 const N_POINTS: usize = 16;
+
+/// Channels are padded to a multiple of the widest register's floats.
+const LANES: usize = 16;
 
 /// Whether this way exists for a convolution and is the faster one: with few channels the transforms cost what the
 /// products save.
@@ -33,8 +38,12 @@ struct Block {
 }
 
 impl Block {
+    fn picture_tiles(&self) -> usize {
+        self.rows.len() * self.columns
+    }
+
     fn n_tiles(&self) -> usize {
-        self.n_pictures * self.rows.len() * self.columns
+        self.n_pictures * self.picture_tiles()
     }
 }
 
@@ -51,7 +60,7 @@ impl Cut {
     /// Transformed values of a block and their products fit a core's cache, but matrices stay wide enough.
     fn new(sizes: Sizes) -> Self {
         let (all_rows, columns) = (sizes.height.div_ceil(2), sizes.width.div_ceil(2));
-        let wanted = (8192 / (sizes.from + sizes.to)).clamp(96, 192);
+        let wanted = (8192 / (sizes.from + sizes.to)).clamp(64, 192);
         let picture = all_rows * columns;
         let n_pieces = (picture + wanted / 2) / wanted;
         if n_pieces > 1 {
@@ -62,7 +71,7 @@ impl Cut {
     }
 
     fn blocks(self, n_pictures: usize) -> impl Iterator<Item = Block> {
-        let rows = |first: usize| first..(first + self.n_rows).min(self.all_rows);
+        let rows = move |first: usize| first..(first + self.n_rows).min(self.all_rows);
         (0..self.all_rows).step_by(self.n_rows).map(move |first| Block {
             n_pictures,
             rows: rows(first),
@@ -74,22 +83,19 @@ impl Cut {
 /// Memory of one thread.
 #[derive(Default)]
 struct Scratch {
+    /// Values of a picture, channels innermost.
+    laid: Vec<f32>,
     tiles: Vec<f32>,
     products: Vec<f32>,
-    lines: Lines,
-}
-
-/// Rows of tiles on their way: four mixed rows, each as its even and its odd columns.
-#[derive(Default)]
-struct Lines {
-    mixed: Vec<f32>,
-    even: Vec<f32>,
-    odd: Vec<f32>,
 }
 
 /// As [`super::convolution::convolve`], for sizes that [`suits`] names.
 pub(super) fn convolve(input: &[f32], weight: &[f32], finish: Finish<'_>, sizes: Sizes) -> Vec<f32> {
     let kernels = kernels_to_points(weight, sizes);
+    let bias: Option<Vec<f32>> = match finish {
+        Finish::Plain => None,
+        Finish::BiasRelu(bias) => Some(bias.iter().copied().chain([0.0; LANES]).take(padded(sizes.to)).collect()),
+    };
     let cut = Cut::new(sizes);
     let plane = sizes.height * sizes.width;
     let mut output = vec![0.0; sizes.batch * sizes.to * plane];
@@ -98,22 +104,20 @@ pub(super) fn convolve(input: &[f32], weight: &[f32], finish: Finish<'_>, sizes:
         .zip(input.par_chunks(cut.n_pictures * sizes.from * plane))
         .for_each_init(Scratch::default, |scratch, (output, input)| {
             for block in cut.blocks(input.len() / (sizes.from * plane)) {
-                let n_tiles = block.n_tiles();
-                let Scratch { tiles, products, lines } = scratch;
-                tiles.resize(N_POINTS * sizes.from * n_tiles, 0.0);
-                products.resize(N_POINTS * sizes.to * n_tiles, 0.0);
-                wide(|| pictures_to_points(input, sizes.from, sizes, &block, lines, tiles));
-                for (point, (out, tiles)) in products
-                    .chunks_exact_mut(sizes.to * n_tiles)
-                    .zip(tiles.chunks_exact(sizes.from * n_tiles))
-                    .enumerate()
-                {
-                    let kernels =
-                        (&kernels[point * sizes.from..], Layout::strided(sizes.to, sizes.from, N_POINTS * sizes.from));
-                    let tiles = (tiles, Layout::dense(sizes.from, n_tiles));
-                    multiply((out, Layout::dense(sizes.to, n_tiles)), Place::Overwritten, kernels, tiles);
+                let Scratch { laid, tiles, products } = scratch;
+                inputs_to_points(input, sizes, &block, laid, tiles);
+                products.resize(N_POINTS * padded(sizes.to) * block.n_tiles(), 0.0);
+                for point in 0..N_POINTS {
+                    let (from, to) = (padded(sizes.from), padded(sizes.to));
+                    let n_tiles = block.n_tiles();
+                    multiply(
+                        (&mut products[point * n_tiles * to..], Layout::strided(n_tiles, sizes.to, to)),
+                        Place::Overwritten,
+                        (&tiles[point * n_tiles * from..], Layout::strided(n_tiles, sizes.from, from)),
+                        (&kernels[point * sizes.to..], Layout::strided(sizes.from, sizes.to, N_POINTS * sizes.to)),
+                    );
                 }
-                wide(|| points_to_pictures(products, finish, sizes, &block, lines, output));
+                points_to_outputs(products, bias.as_deref(), sizes, &block, laid, output);
             }
         });
     output
@@ -131,22 +135,18 @@ pub(super) fn weight_gradient(input: &[f32], gradient: &[f32], sizes: Sizes) -> 
         Scratch::default,
         |scratch, (input, gradient), sum| {
             for block in cut.blocks(input.len() / from_picture) {
-                let n_tiles = block.n_tiles();
-                let Scratch { tiles, products, lines } = scratch;
-                tiles.resize(N_POINTS * sizes.from * n_tiles, 0.0);
-                products.resize(N_POINTS * sizes.to * n_tiles, 0.0);
-                wide(|| {
-                    pictures_to_points(input, sizes.from, sizes, &block, lines, tiles);
-                    gradients_to_points(gradient, sizes, &block, lines, products);
-                });
-                for (point, sum) in sum.chunks_exact_mut(sizes.to * sizes.from).enumerate() {
-                    let left = &products[point * sizes.to * n_tiles..];
-                    let right = &tiles[point * sizes.from * n_tiles..];
+                let Scratch { laid, tiles, products } = scratch;
+                inputs_to_points(input, sizes, &block, laid, tiles);
+                gradients_to_points(gradient, sizes, &block, laid, products);
+                for (point, sum) in sum.chunks_exact_mut(sizes.from * sizes.to).enumerate() {
+                    let (from, to) = (padded(sizes.from), padded(sizes.to));
+                    let n_tiles = block.n_tiles();
+                    let tiles = Layout::strided(n_tiles, sizes.from, from);
                     multiply(
-                        (sum, Layout::dense(sizes.to, sizes.from)),
+                        (sum, Layout::dense(sizes.from, sizes.to)),
                         Place::AddedTo,
-                        (left, Layout::dense(sizes.to, n_tiles)),
-                        (right, Layout::dense(sizes.from, n_tiles).transposed()),
+                        (&scratch.tiles[point * n_tiles * from..], tiles.transposed()),
+                        (&scratch.products[point * n_tiles * to..], Layout::strided(n_tiles, sizes.to, to)),
                     );
                 }
             }
@@ -155,243 +155,328 @@ pub(super) fn weight_gradient(input: &[f32], gradient: &[f32], sizes: Sizes) -> 
     points_to_kernels(&sum, sizes)
 }
 
-/// Runs `work` compiled for the widest registers there are; what it calls has to be `#[inline(always)]`. Values are
-/// added and subtracted one by one, so that the width changes no bit.
-#[inline]
-fn wide(work: impl FnOnce()) {
-    pulp::Arch::new().dispatch(work);
+fn padded(channels: usize) -> usize {
+    channels.next_multiple_of(LANES)
 }
 
-/// `G g G'` of every kernel: `[to, points, from]`, so that a point's kernels are a strided matrix `[to, from]`.
+/// `G g G'` of every kernel: `[from, points, to]`, so that a point's kernels are a strided matrix `[from, to]`.
 fn kernels_to_points(weight: &[f32], sizes: Sizes) -> Vec<f32> {
-    let from = sizes.from;
-    let mut points = vec![0.0; sizes.to * N_POINTS * from];
-    points.par_chunks_mut(N_POINTS * from).zip(weight.par_chunks(9 * from)).with_min_len(8).for_each(
-        |(points, kernels)| {
-            let (kernels, _) = kernels.as_chunks::<9>();
-            for (channel, g) in kernels.iter().enumerate() {
-                let column = |c: usize| spread([g[c], g[3 + c], g[6 + c]]);
-                let columns = [column(0), column(1), column(2)];
-                for down in 0..4 {
-                    let row = spread([columns[0][down], columns[1][down], columns[2][down]]);
-                    for (right, value) in row.into_iter().enumerate() {
-                        points[(down * 4 + right) * from + channel] = value;
-                    }
+    let Sizes { from, to, .. } = sizes;
+    let (kernels, _) = weight.as_chunks::<9>();
+    let mut points = vec![0.0; from * N_POINTS * to];
+    points.par_chunks_mut(N_POINTS * to).with_min_len(8).enumerate().for_each(|(channel, points)| {
+        for (out_channel, g) in kernels.iter().skip(channel).step_by(from).enumerate() {
+            let column = |c: usize| spread([g[c], g[3 + c], g[6 + c]]);
+            let columns = [column(0), column(1), column(2)];
+            for down in 0..4 {
+                let row = spread([columns[0][down], columns[1][down], columns[2][down]]);
+                for (right, value) in row.into_iter().enumerate() {
+                    points[(down * 4 + right) * to + out_channel] = value;
                 }
             }
-        },
-    );
+        }
+    });
     points
 }
 
 /// `G` times three values.
-#[inline(always)]
 fn spread([a, b, c]: [f32; 3]) -> [f32; 4] {
     [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c]
 }
 
 /// `G'` times four values.
-#[inline(always)]
 fn gathered([a, b, c, d]: [f32; 4]) -> [f32; 3] {
     [a + 0.5 * (b + c), 0.5 * (b - c), 0.5 * (b + c) + d]
 }
 
-/// The adjoint of [`kernels_to_points`], from `[points, to, from]`.
+/// The adjoint of [`kernels_to_points`], from `[points, from, to]`.
 fn points_to_kernels(points: &[f32], sizes: Sizes) -> Vec<f32> {
-    let n_kernels = sizes.to * sizes.from;
-    let mut weight = vec![0.0; 9 * n_kernels];
-    let (kernels, _) = weight.as_chunks_mut::<9>();
-    kernels.par_iter_mut().with_min_len(256).enumerate().for_each(|(kernel, out)| {
-        let point = |down: usize, right: usize| points[(down * 4 + right) * n_kernels + kernel];
-        let column = |right: usize| gathered([point(0, right), point(1, right), point(2, right), point(3, right)]);
-        let columns = [column(0), column(1), column(2), column(3)];
-        for down in 0..3 {
-            let row = gathered([columns[0][down], columns[1][down], columns[2][down], columns[3][down]]);
-            out[down * 3..][..3].copy_from_slice(&row);
+    let Sizes { from, to, .. } = sizes;
+    let mut weight = vec![0.0; 9 * from * to];
+    weight.par_chunks_mut(9 * from).with_min_len(8).enumerate().for_each(|(out_channel, weight)| {
+        for (channel, out) in weight.as_chunks_mut::<9>().0.iter_mut().enumerate() {
+            let point = |down: usize, right: usize| points[((down * 4 + right) * from + channel) * to + out_channel];
+            let column = |right: usize| gathered([point(0, right), point(1, right), point(2, right), point(3, right)]);
+            let columns = [column(0), column(1), column(2), column(3)];
+            for down in 0..3 {
+                let row = gathered([columns[0][down], columns[1][down], columns[2][down], columns[3][down]]);
+                out[down * 3..][..3].copy_from_slice(&row);
+            }
         }
     });
     weight
 }
 
-/// `B' d B` of every tile: `[points, channels, tiles]`.
-#[inline(always)]
-fn pictures_to_points(
-    input: &[f32],
-    channels: usize,
-    sizes: Sizes,
-    block: &Block,
-    lines: &mut Lines,
-    points: &mut [f32],
-) {
-    let Sizes { height, width, .. } = sizes;
-    let columns = block.columns;
-    let n_tiles = block.n_tiles();
-    let n_halves = columns + 1;
-    let Lines { mixed, even, odd } = lines;
-    mixed.clear();
-    // One column of padding before the first, and as many behind as whole tiles need.
-    mixed.resize(2 * n_halves, 0.0);
-    even.resize(n_halves, 0.0);
-    odd.resize(n_halves, 0.0);
-    for (plane_idx, plane) in input.chunks_exact(height * width).enumerate() {
-        let (picture, channel) = (plane_idx / channels, plane_idx % channels);
-        for (row_idx, tile_row) in block.rows.clone().enumerate() {
-            let first = (picture * block.rows.len() + row_idx) * columns;
-            let row = |down: usize| {
-                (2 * tile_row + down).checked_sub(1).filter(|row| *row < height).map(|row| &plane[row * width..][..width])
-            };
-            let rows = [row(0), row(1), row(2), row(3)];
-            for down in 0..4 {
-                let inside = &mut mixed[1..=width];
-                match down {
-                    0 => difference(rows[0], rows[2], inside),
-                    1 => sum(rows[1], rows[2], inside),
-                    2 => difference(rows[2], rows[1], inside),
-                    _ => difference(rows[1], rows[3], inside),
-                }
-                let (pairs, _) = mixed.as_chunks::<2>();
-                for ((even, odd), pair) in even.iter_mut().zip(odd.iter_mut()).zip(pairs) {
-                    [*even, *odd] = *pair;
-                }
-                let mut at = |right: usize| ((down * 4 + right) * channels + channel) * n_tiles + first;
-                let (e0, e1, o0, o1) = (&even[..columns], &even[1..], &odd[..columns], &odd[1..]);
-                difference(Some(e0), Some(e1), &mut points[at(0)..][..columns]);
-                sum(Some(o0), Some(e1), &mut points[at(1)..][..columns]);
-                difference(Some(e1), Some(o0), &mut points[at(2)..][..columns]);
-                difference(Some(o0), Some(o1), &mut points[at(3)..][..columns]);
-            }
-        }
+/// `B' d B` of every tile: `[points, tiles, from]`.
+fn inputs_to_points(input: &[f32], sizes: Sizes, block: &Block, laid: &mut Vec<f32>, points: &mut Vec<f32>) {
+    let channels = padded(sizes.from);
+    points.resize(N_POINTS * block.n_tiles() * channels, 0.0);
+    let (rows, columns) = (2 * block.rows.len() + 2, 2 * block.columns + 2);
+    laid.clear();
+    laid.resize(rows * columns * channels, 0.0);
+    for (picture, planes) in input.chunks_exact(sizes.from * sizes.height * sizes.width).enumerate() {
+        lay(planes, sizes, Frame { first_row: 2 * block.rows.start, margin: 1, columns, channels }, laid);
+        let first_tile = picture * block.picture_tiles();
+        pulp::Arch::new().dispatch(Transform { block, channels, first_tile, from: Inputs(laid), to: &mut *points });
     }
 }
 
-/// `A g A'` of every tile of the output's gradient, the adjoint of [`points_to_pictures`]: `[points, to, tiles]`.
-#[inline(always)]
-fn gradients_to_points(gradient: &[f32], sizes: Sizes, block: &Block, lines: &mut Lines, points: &mut [f32]) {
-    let Sizes { height, width, to, .. } = sizes;
-    let columns = block.columns;
-    let n_tiles = block.n_tiles();
-    let Lines { mixed, even, odd } = lines;
-    mixed.clear();
-    mixed.resize(2 * columns, 0.0);
-    even.resize(columns, 0.0);
-    odd.resize(columns, 0.0);
-    for (plane_idx, plane) in gradient.chunks_exact(height * width).enumerate() {
-        let (picture, channel) = (plane_idx / to, plane_idx % to);
-        for (row_idx, tile_row) in block.rows.clone().enumerate() {
-            let first = (picture * block.rows.len() + row_idx) * columns;
-            let row = |down: usize| {
-                Some(2 * tile_row + down).filter(|row| *row < height).map(|row| &plane[row * width..][..width])
-            };
-            let rows = [row(0), row(1)];
-            for down in 0..4 {
-                let inside = &mut mixed[..width];
-                match down {
-                    0 => difference(rows[0], None, inside),
-                    1 => sum(rows[0], rows[1], inside),
-                    2 => difference(rows[0], rows[1], inside),
-                    _ => difference(None, rows[1], inside),
-                }
-                let (pairs, _) = mixed.as_chunks::<2>();
-                for ((even, odd), pair) in even.iter_mut().zip(odd.iter_mut()).zip(pairs) {
-                    [*even, *odd] = *pair;
-                }
-                let mut at = |right: usize| ((down * 4 + right) * to + channel) * n_tiles + first;
-                points[at(0)..][..columns].copy_from_slice(even);
-                sum(Some(even), Some(odd), &mut points[at(1)..][..columns]);
-                difference(Some(even), Some(odd), &mut points[at(2)..][..columns]);
-                difference(None, Some(odd), &mut points[at(3)..][..columns]);
-            }
-        }
+/// `A g A'` of every tile of the output's gradient, the adjoint of [`points_to_outputs`]: `[points, tiles, to]`.
+fn gradients_to_points(gradient: &[f32], sizes: Sizes, block: &Block, laid: &mut Vec<f32>, points: &mut Vec<f32>) {
+    let channels = padded(sizes.to);
+    points.resize(N_POINTS * block.n_tiles() * channels, 0.0);
+    let (rows, columns) = (2 * block.rows.len(), 2 * block.columns);
+    laid.clear();
+    laid.resize(rows * columns * channels, 0.0);
+    for (picture, planes) in gradient.chunks_exact(sizes.to * sizes.height * sizes.width).enumerate() {
+        lay(planes, sizes, Frame { first_row: 2 * block.rows.start, margin: 0, columns, channels }, laid);
+        let first_tile = picture * block.picture_tiles();
+        pulp::Arch::new().dispatch(Transform { block, channels, first_tile, from: Gradients(laid), to: &mut *points });
     }
 }
 
-/// `A' m A` of every tile's products `[points, to, tiles]`, finished, into the block's rows of the output.
-#[inline(always)]
-fn points_to_pictures(
+/// `A' m A` of every tile's products `[points, tiles, to]`, with a bias and ReLU if there is one, into the block's rows of
+/// the output.
+fn points_to_outputs(
     points: &[f32],
-    finish: Finish<'_>,
+    bias: Option<&[f32]>,
     sizes: Sizes,
     block: &Block,
-    lines: &mut Lines,
+    laid: &mut Vec<f32>,
     output: &mut [f32],
 ) {
-    let Sizes { height, width, to, .. } = sizes;
-    let columns = block.columns;
-    let n_tiles = block.n_tiles();
-    let Lines { mixed, even, odd } = lines;
-    mixed.clear();
-    mixed.resize(4 * columns, 0.0);
-    even.resize(columns, 0.0);
-    odd.resize(columns, 0.0);
-    for (plane_idx, plane) in output.chunks_exact_mut(height * width).enumerate() {
-        let (picture, channel) = (plane_idx / to, plane_idx % to);
-        let bias = match finish {
-            Finish::Plain => None,
-            Finish::BiasRelu(bias) => Some(bias[channel]),
-        };
-        for (row_idx, tile_row) in block.rows.clone().enumerate() {
-            let first = (picture * block.rows.len() + row_idx) * columns;
-            let point = |down: usize, right: usize| {
-                &points[((down * 4 + right) * to + channel) * n_tiles + first..][..columns]
-            };
-            for down in 0..2.min(height - 2 * tile_row) {
-                for (right, mixed) in mixed.chunks_exact_mut(columns).enumerate() {
-                    let (a, b, c) = (point(down, right), point(1, right), point(2 + down, right));
-                    if down == 0 {
-                        three(a, b, c, |a, b, c| a + b + c, mixed);
-                    } else {
-                        three(a, point(2, right), c, |a, b, c| a - b - c, mixed);
-                    }
+    let channels = padded(sizes.to);
+    let columns = 2 * block.columns;
+    laid.resize(2 * block.rows.len() * columns * channels, 0.0);
+    for (picture, planes) in output.chunks_exact_mut(sizes.to * sizes.height * sizes.width).enumerate() {
+        let first_tile = picture * block.picture_tiles();
+        let from = Products { points, bias };
+        pulp::Arch::new().dispatch(Transform { block, channels, first_tile, from, to: laid.as_mut_slice() });
+        take_up(laid, sizes, Frame { first_row: 2 * block.rows.start, margin: 0, columns, channels }, planes);
+    }
+}
+
+/// Channels and places are exchanged in squares of this side.
+const SQUARE: usize = 8;
+
+/// Rows of a picture in memory whose channels lie innermost, `[rows, columns, channels]`: the picture's `first_row` is
+/// moved down and right by `margin`.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    first_row: usize,
+    margin: usize,
+    columns: usize,
+    channels: usize,
+}
+
+impl Frame {
+    /// The picture's rows that a frame of `n_values` holds.
+    fn rows(self, n_values: usize, height: usize) -> Range<usize> {
+        let n_rows = n_values / (self.columns * self.channels);
+        self.first_row.saturating_sub(self.margin)..(self.first_row + n_rows - self.margin).min(height)
+    }
+
+    /// Where the values of the places of those rows begin, row by row.
+    #[inline(always)]
+    fn places(self, rows: &Range<usize>, width: usize) -> impl Iterator<Item = usize> {
+        let top = rows.start + self.margin - self.first_row;
+        (top..top + rows.len()).flat_map(move |row| {
+            let first = row * self.columns + self.margin;
+            (first..first + width).map(move |place| place * self.channels)
+        })
+    }
+}
+
+/// Copies the rows of a picture that the frame has room for. What lies outside the picture is not touched: it was 0.
+fn lay(planes: &[f32], sizes: Sizes, frame: Frame, laid: &mut [f32]) {
+    let plane = sizes.height * sizes.width;
+    let rows = frame.rows(laid.len(), sizes.height);
+    let inside = rows.start * sizes.width..rows.end * sizes.width;
+    for (group, planes) in planes.chunks(SQUARE * plane).enumerate() {
+        let n_planes = planes.len() / plane;
+        // Of the last group the missing planes repeat one that is there; they lie in the padding and meet weights of 0.
+        let runs: [&[f32]; SQUARE] = std::array::from_fn(|n| &planes[n.min(n_planes - 1) * plane..][inside.clone()]);
+        let squares = runs.map(|run| run.as_chunks::<SQUARE>());
+        let mut places = frame.places(&rows, sizes.width).map(|place| place + group * SQUARE);
+        for square in 0..squares[0].0.len() {
+            let square: [[f32; SQUARE]; SQUARE] = std::array::from_fn(|n| squares[n].0[square]);
+            for (column, place) in (0..SQUARE).zip(&mut places) {
+                let values: [f32; SQUARE] = std::array::from_fn(|n| square[n][column]);
+                laid[place..][..SQUARE].copy_from_slice(&values);
+            }
+        }
+        for (column, place) in places.enumerate() {
+            let values: [f32; SQUARE] = std::array::from_fn(|n| squares[n].1[column]);
+            laid[place..][..SQUARE].copy_from_slice(&values);
+        }
+    }
+}
+
+/// Copies the rows that the frame holds to their picture.
+fn take_up(laid: &[f32], sizes: Sizes, frame: Frame, planes: &mut [f32]) {
+    let plane = sizes.height * sizes.width;
+    let rows = frame.rows(laid.len(), sizes.height);
+    let inside = rows.start * sizes.width..rows.end * sizes.width;
+    for (group, planes) in planes.chunks_mut(SQUARE * plane).enumerate() {
+        let mut runs = planes.chunks_exact_mut(plane).map(|plane| plane[inside.clone()].as_chunks_mut::<SQUARE>());
+        let mut runs: [(&mut [[f32; SQUARE]], &mut [f32]); SQUARE] =
+            std::array::from_fn(|_| runs.next().unwrap_or_default());
+        let mut places = frame.places(&rows, sizes.width).map(|place| place + group * SQUARE);
+        for square_idx in 0..inside.len() / SQUARE {
+            let mut square = [[0.0; SQUARE]; SQUARE];
+            for (values, place) in square.iter_mut().zip(&mut places) {
+                values.copy_from_slice(&laid[place..][..SQUARE]);
+            }
+            for (n, (squares, _)) in runs.iter_mut().enumerate() {
+                if let Some(out) = squares.get_mut(square_idx) {
+                    *out = std::array::from_fn(|column| square[column][n]);
                 }
-                let (m0, rest) = mixed.split_at(columns);
-                let (m1, rest) = rest.split_at(columns);
-                let (m2, m3) = rest.split_at(columns);
-                three(m0, m1, m2, |a, b, c| a + b + c, even);
-                three(m1, m2, m3, |a, b, c| a - b - c, odd);
-                if let Some(bias) = bias {
-                    for value in even.iter_mut().chain(odd.iter_mut()) {
-                        *value = (*value + bias).max(0.0);
-                    }
-                }
-                let row = &mut plane[(2 * tile_row + down) * width..][..width];
-                let (pairs, last) = row.as_chunks_mut::<2>();
-                for (pair, (even, odd)) in pairs.iter_mut().zip(even.iter().zip(odd.iter())) {
-                    *pair = [*even, *odd];
-                }
-                if let (Some(last), Some(even)) = (last.first_mut(), even.last()) {
-                    *last = *even;
+            }
+        }
+        for (column, place) in places.enumerate() {
+            for ((_, rest), value) in runs.iter_mut().zip(&laid[place..][..SQUARE]) {
+                if let Some(out) = rest.get_mut(column) {
+                    *out = *value;
                 }
             }
         }
     }
 }
 
-/// `a + b`, what is missing being 0.
+/// A transform of the tiles of one picture, a register of channels at a time.
+struct Transform<'a, F, T> {
+    block: &'a Block,
+    /// Padded.
+    channels: usize,
+    /// The picture's first tile in the block.
+    first_tile: usize,
+    from: F,
+    to: T,
+}
+
+/// `[2 rows + 2, 2 columns + 2, channels]`.
+struct Inputs<'a>(&'a [f32]);
+
+/// `[2 rows, 2 columns, channels]`.
+struct Gradients<'a>(&'a [f32]);
+
+/// `[points, tiles, channels]`.
+struct Products<'a> {
+    points: &'a [f32],
+    bias: Option<&'a [f32]>,
+}
+
+/// Row and column of every tile of a picture, with its number in the block.
 #[inline(always)]
-fn sum(a: Option<&[f32]>, b: Option<&[f32]>, out: &mut [f32]) {
-    match (a, b) {
-        (Some(a), Some(b)) => out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = a + b),
-        (Some(a), None) | (None, Some(a)) => out.copy_from_slice(a),
-        (None, None) => out.fill(0.0),
+fn tiles(block: &Block, first: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    let columns = block.columns;
+    (0..block.rows.len())
+        .flat_map(move |row| (0..columns).map(move |column| (row, column, first + row * columns + column)))
+}
+
+impl WithSimd for Transform<'_, Inputs<'_>, &mut Vec<f32>> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = self.channels / S::F32_LANES;
+        let (laid, points) = (S::as_simd_f32s(self.from.0).0, S::as_mut_simd_f32s(self.to).0);
+        let line = (2 * self.block.columns + 2) * width;
+        let point = self.block.n_tiles() * width;
+        for (row, column, tile) in tiles(self.block, self.first_tile) {
+            let corner = &laid[2 * row * line + 2 * column * width..][..3 * line + 4 * width];
+            let out = &mut points[tile * width..][..15 * point + width];
+            for place in 0..width {
+                let mixed: [[S::f32s; 4]; 4] = std::array::from_fn(|right| {
+                    let d: [S::f32s; 4] = std::array::from_fn(|down| corner[down * line + right * width + place]);
+                    turned(simd, d)
+                });
+                for down in 0..4 {
+                    let row = turned(simd, std::array::from_fn(|right| mixed[right][down]));
+                    for (right, value) in row.into_iter().enumerate() {
+                        out[(down * 4 + right) * point + place] = value;
+                    }
+                }
+            }
+        }
     }
 }
 
-/// `a - b`, what is missing being 0.
+/// `B'` times four values.
 #[inline(always)]
-fn difference(a: Option<&[f32]>, b: Option<&[f32]>, out: &mut [f32]) {
-    match (a, b) {
-        (Some(a), Some(b)) => out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = a - b),
-        (Some(a), None) => out.copy_from_slice(a),
-        (None, Some(b)) => out.iter_mut().zip(b).for_each(|(out, b)| *out = -b),
-        (None, None) => out.fill(0.0),
+fn turned<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 4] {
+    [simd.sub_f32s(a, c), simd.add_f32s(b, c), simd.sub_f32s(c, b), simd.sub_f32s(b, d)]
+}
+
+impl WithSimd for Transform<'_, Gradients<'_>, &mut Vec<f32>> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = self.channels / S::F32_LANES;
+        let (laid, points) = (S::as_simd_f32s(self.from.0).0, S::as_mut_simd_f32s(self.to).0);
+        let line = 2 * self.block.columns * width;
+        let point = self.block.n_tiles() * width;
+        for (row, column, tile) in tiles(self.block, self.first_tile) {
+            let corner = &laid[2 * row * line + 2 * column * width..][..line + 2 * width];
+            let out = &mut points[tile * width..][..15 * point + width];
+            for place in 0..width {
+                let mixed: [[S::f32s; 4]; 2] = std::array::from_fn(|right| {
+                    doubled(simd, corner[right * width + place], corner[line + right * width + place])
+                });
+                for down in 0..4 {
+                    let row = doubled(simd, mixed[0][down], mixed[1][down]);
+                    for (right, value) in row.into_iter().enumerate() {
+                        out[(down * 4 + right) * point + place] = value;
+                    }
+                }
+            }
+        }
     }
 }
 
+/// `A` times two values.
 #[inline(always)]
-fn three(a: &[f32], b: &[f32], c: &[f32], figure: impl Fn(f32, f32, f32) -> f32, out: &mut [f32]) {
-    for ((out, a), (b, c)) in out.iter_mut().zip(a).zip(b.iter().zip(c)) {
-        *out = figure(*a, *b, *c);
+fn doubled<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> [S::f32s; 4] {
+    [a, simd.add_f32s(a, b), simd.sub_f32s(a, b), simd.neg_f32s(b)]
+}
+
+impl WithSimd for Transform<'_, Products<'_>, &mut [f32]> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = self.channels / S::F32_LANES;
+        let (points, laid) = (S::as_simd_f32s(self.from.points).0, S::as_mut_simd_f32s(self.to).0);
+        let bias = self.from.bias.map(|bias| S::as_simd_f32s(bias).0);
+        let line = 2 * self.block.columns * width;
+        let point = self.block.n_tiles() * width;
+        let zero = simd.splat_f32s(0.0);
+        for (row, column, tile) in tiles(self.block, self.first_tile) {
+            let products = &points[tile * width..][..15 * point + width];
+            let out = &mut laid[2 * row * line + 2 * column * width..][..line + 2 * width];
+            for place in 0..width {
+                let mixed: [[S::f32s; 2]; 4] = std::array::from_fn(|right| {
+                    halved(simd, std::array::from_fn(|down| products[(down * 4 + right) * point + place]))
+                });
+                for down in 0..2 {
+                    let row = halved(simd, std::array::from_fn(|right| mixed[right][down]));
+                    for (right, value) in row.into_iter().enumerate() {
+                        out[down * line + right * width + place] = match bias {
+                            Some(bias) => simd.max_f32s(simd.add_f32s(value, bias[place]), zero),
+                            None => value,
+                        };
+                    }
+                }
+            }
+        }
     }
+}
+
+/// `A'` times four values.
+#[inline(always)]
+fn halved<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
+    [simd.add_f32s(simd.add_f32s(a, b), c), simd.sub_f32s(simd.sub_f32s(b, c), d)]
 }
 
 #[cfg(test)]
