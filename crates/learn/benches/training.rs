@@ -11,10 +11,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use affectory_learn::Recipe;
-use affectory_nets::Network;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
+use affectory_nets::{Network, descent};
+use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Distribution, Tensor};
 
@@ -34,10 +32,7 @@ fn ours(recipe: &Recipe, n_steps: usize) -> f64 {
     let device = Device::flex().autodiff();
     device.seed(1);
     let mut network: Network = recipe.network(N_CLASSES).init(&device);
-    let mut optimizer: ModuleOptimizer = SgdConfig::new()
-        .with_momentum(Some(MomentumConfig::new().with_momentum(0.9).with_dampening(0.0).with_nesterov(true)))
-        .with_weight_decay(Some(WeightDecayConfig::new(5e-4)))
-        .init();
+    let mut optimizer = descent(0.9, 5e-4);
     let side = recipe.input_side as usize;
     let shape = [recipe.batch_size, recipe.colour.n_channels(), side, side];
     let faces = Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device);

@@ -4,11 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use affectory_core::{LabelSet, Progress, Split, Stop};
-use affectory_nets::Network;
+use affectory_nets::{Network, descent};
 use burn::module::Module;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::optim::GradientsParams;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -99,7 +97,7 @@ fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result
     device.seed(job.seed);
     let mut network = begin(job, &device)?;
     let n_parameters = network.num_params();
-    let mut optimizer = sgd(&job.recipe);
+    let mut optimizer = descent(job.recipe.momentum, job.recipe.weight_decay.into());
     let mut state = State::default();
     // What is scored and kept: the running average where the recipe asks for one.
     let mut average = (job.recipe.ema_decay > 0.0).then(|| network.valid());
@@ -216,15 +214,6 @@ fn is_usable(sample: &Sample, job: &TrainJob) -> bool {
     heads.expression && sample.expression.is_some_and(|e| job.labels.class_of(e).is_some())
         || heads.valence && sample.valence.is_some()
         || heads.arousal && sample.arousal.is_some()
-}
-
-fn sgd(recipe: &Recipe) -> ModuleOptimizer {
-    SgdConfig::new()
-        .with_momentum(Some(
-            MomentumConfig::new().with_momentum(recipe.momentum).with_dampening(0.0).with_nesterov(true),
-        ))
-        .with_weight_decay(Some(WeightDecayConfig::new(recipe.weight_decay)))
-        .init()
 }
 
 /// Linear warm-up, then a cosine to 0 (Loshchilov and Hutter 2017, one period). `done` is in epochs.

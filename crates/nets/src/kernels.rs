@@ -10,6 +10,7 @@
 //! on any other device the networks use burn's own operations.
 
 mod convolution;
+mod descent;
 mod flex;
 mod gradients;
 mod matrix;
@@ -62,6 +63,22 @@ pub(crate) trait Kernels: Backend {
         moments: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self>;
+    /// Without a gradient, as all of a step.
+    fn gain_velocity(
+        velocity: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        momentum: f64,
+        decay: f64,
+    ) -> FloatTensor<Self>;
+    fn descend(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: FloatTensor<Self>,
+        rate: f64,
+        momentum: f64,
+        decay: f64,
+    ) -> FloatTensor<Self>;
 }
 
 /// A convolution without bias: `[batch, from, h, w]` and `[to, from, k, k]` to `[batch, to, h', w']`.
@@ -102,4 +119,27 @@ pub(crate) fn normalise(
         Some(around) => Dispatch::normalise_add_relu(input, around.into_dispatch(), gamma, beta, moments, epsilon),
         None => Dispatch::normalise(input, gamma, beta, moments, epsilon, has_relu),
     })
+}
+
+/// `momentum * velocity + gradient + decay * weight`, in the velocity's memory.
+pub(crate) fn gain_velocity<const D: usize>(
+    velocity: Tensor<D>,
+    gradient: Tensor<D>,
+    weight: Tensor<D>,
+    [momentum, decay]: [f64; 2],
+) -> Tensor<D> {
+    let (velocity, gradient, weight) = (velocity.into_dispatch(), gradient.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::gain_velocity(velocity, gradient, weight, momentum, decay))
+}
+
+/// `weight - rate * (momentum * velocity + gradient + decay * weight)`, in the weight's memory where nobody else has it.
+pub(crate) fn descend<const D: usize>(
+    weight: Tensor<D>,
+    gradient: Tensor<D>,
+    velocity: Tensor<D>,
+    rate: f64,
+    [momentum, decay]: [f64; 2],
+) -> Tensor<D> {
+    let (weight, gradient, velocity) = (weight.into_dispatch(), gradient.into_dispatch(), velocity.into_dispatch());
+    Tensor::from_dispatch(Dispatch::descend(weight, gradient, velocity, rate, momentum, decay))
 }

@@ -6,6 +6,7 @@
 
 mod alexnet;
 mod backbone;
+mod descent;
 mod face_expressions;
 mod face_features;
 mod fused;
@@ -16,15 +17,18 @@ mod mtcnn;
 mod network;
 mod onnx;
 mod weights;
+mod wide;
 
 pub use alexnet::{AlexNet, AlexNetConfig};
 pub use backbone::{Backbone, BackboneConfig};
+pub use descent::descent;
 pub use face_expressions::FaceExpressions;
 pub use landmarks68::Landmarks68;
 pub use mtcnn::{MtcnnNets, ProposalMap, Shifts, WindowAnswer};
 pub use network::{Network, NetworkConfig};
 pub use onnx::{LEAST_DEVIATION, onnx};
 pub use weights::{WeightsError, safetensors_metadata};
+pub use wide::widened;
 
 use burn::tensor::Tensor;
 

@@ -5,12 +5,13 @@
 //! The constant that goes with the bias is a feature of value 1 that every face has, so the bias is penalised as the
 //! weights are (scikit-learn's `intercept_scaling = 1`).
 
+use affectory_nets::widened;
 use pulp::{Simd, WithSimd};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::LearnError;
-use crate::conventional::wide::{add_scaled, dot, widened};
+use crate::conventional::wide::{add_scaled, dot};
 
 /// Features of many faces, row by row, all finite.
 #[derive(Debug, Clone, Copy)]

@@ -4,8 +4,9 @@
 //! of a colour picture the channel with the largest gradient, magnitudes summed into the bin of their orientation
 //! without interpolation, and blocks of cells that overlap by all but one cell.
 
+use affectory_nets::widened;
+
 use crate::LearnError;
-use crate::conventional::wide::widened;
 use crate::recipe::Colour;
 
 /// What keeps a norm from dividing by zero in a flat block, scikit-image's value.

@@ -1,20 +1,6 @@
-//! How do hot loops use the processor's wide registers without `unsafe`?
+//! How are long sums taken in the processor's wide registers?
 
-use pulp::{Simd, WithSimd};
-
-/// Runs `work` compiled for AVX2 (on ARM for NEON) where the processor has it, else as it stands.
-///
-/// Everything hot that `work` calls has to be `#[inline(always)]`, or it keeps the narrow registers.
-#[inline]
-pub(super) fn widened<W: WithSimd>(work: W) -> W::Output {
-    #[cfg(target_arch = "x86_64")]
-    match pulp::x86::V3::try_new() {
-        Some(wide) => Simd::vectorize(wide, work),
-        None => Simd::vectorize(pulp::Scalar, work),
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    pulp::Arch::new().dispatch(work)
-}
+use pulp::Simd;
 
 /// The sum of products. Of equal lengths.
 #[inline(always)]
@@ -47,6 +33,9 @@ pub(super) fn add_scaled<S: Simd>(simd: S, to: &mut [f32], factor: f32, from: &[
 
 #[cfg(test)]
 mod tests {
+    use affectory_nets::widened;
+    use pulp::WithSimd;
+
     use super::*;
 
     struct Both<'a>(&'a [f32], &'a mut [f32]);

@@ -7,6 +7,7 @@ use burn::tensor::TensorData;
 
 use super::Kernels;
 use super::convolution::{self, Finish};
+use super::descent;
 use super::normalisation::{self, Statistics};
 
 /// A tensor whose values lie one after the other.
@@ -23,6 +24,21 @@ pub(super) fn values(tensor: &FlexTensor) -> &[f32] {
 }
 
 pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// The values of a tensor, without a copy where nobody else holds it.
+pub(super) fn owned(tensor: FlexTensor) -> Vec<f32> {
+    let data = dense(&tensor);
+    drop(tensor);
+    data.into_data().try_into_vec().unwrap_or_default()
+}
+
+/// A tensor whose values were changed in place.
+fn into_tensor(tensor: FlexTensor, change: impl FnOnce(&mut [f32])) -> FlexTensor {
+    let shape = tensor.shape();
+    let mut values = owned(tensor);
+    change(&mut values);
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
@@ -116,5 +132,33 @@ impl Kernels for Flex {
         epsilon: f64,
     ) -> FloatTensor<Self> {
         normalise(&input, Some(&around), [&gamma, &beta, &moments], epsilon, true)
+    }
+
+    fn gain_velocity(
+        velocity: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        momentum: f64,
+        decay: f64,
+    ) -> FloatTensor<Self> {
+        let (gradient, weight) = (dense(&gradient), dense(&weight));
+        into_tensor(velocity, |velocity| {
+            descent::gain_velocity(velocity, values(&gradient), values(&weight), momentum as f32, decay as f32);
+        })
+    }
+
+    fn descend(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: FloatTensor<Self>,
+        rate: f64,
+        momentum: f64,
+        decay: f64,
+    ) -> FloatTensor<Self> {
+        let (gradient, velocity) = (dense(&gradient), dense(&velocity));
+        into_tensor(weight, |weight| {
+            let factors = [rate, momentum, decay].map(|factor| factor as f32);
+            descent::descend(weight, values(&gradient), values(&velocity), factors);
+        })
     }
 }

@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 
 use super::Kernels;
-use super::flex::{convolution_sizes, dense, dims, normalisation_sizes, tensor, values};
+use super::flex::{convolution_sizes, dense, dims, normalisation_sizes, owned, tensor, values};
 use super::{convolution, normalisation};
 
 /// What a convolution keeps for its way back.
@@ -58,13 +58,6 @@ impl NormalisationState {
         let output = self.output.as_ref().map(values);
         normalisation::gradients(values(&input), owned(gradient), output, statistics, sizes)
     }
-}
-
-/// The values of a gradient, without a copy where nobody else holds it.
-fn owned(gradient: FlexTensor) -> Vec<f32> {
-    let data = dense(&gradient);
-    drop(gradient);
-    data.into_data().try_into_vec().unwrap_or_default()
 }
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
@@ -237,5 +230,28 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             }
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
+    }
+
+    fn gain_velocity(
+        velocity: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        momentum: f64,
+        decay: f64,
+    ) -> FloatTensor<Self> {
+        let (gradient, weight) = (gradient.into_primitive(), weight.into_primitive());
+        FloatTensor::<Self>::new(Flex::gain_velocity(velocity.into_primitive(), gradient, weight, momentum, decay))
+    }
+
+    fn descend(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: FloatTensor<Self>,
+        rate: f64,
+        momentum: f64,
+        decay: f64,
+    ) -> FloatTensor<Self> {
+        let (gradient, velocity) = (gradient.into_primitive(), velocity.into_primitive());
+        FloatTensor::<Self>::new(Flex::descend(weight.into_primitive(), gradient, velocity, rate, momentum, decay))
     }
 }

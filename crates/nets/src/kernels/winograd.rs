@@ -15,6 +15,7 @@ use rayon::prelude::*;
 
 use super::convolution::{Finish, Sizes, sum_of_parts};
 use super::matrix::{Layout, Place, multiply};
+use crate::wide::widened;
 
 /// Values that a tile and a kernel are brought to.
 const N_POINTS: usize = 16;
@@ -217,7 +218,7 @@ fn inputs_to_points(input: &[f32], sizes: Sizes, block: &Block, laid: &mut Vec<f
     for (picture, planes) in input.chunks_exact(sizes.from * sizes.height * sizes.width).enumerate() {
         lay(planes, sizes, Frame { first_row: 2 * block.rows.start, margin: 1, columns, channels }, laid);
         let first_tile = picture * block.picture_tiles();
-        pulp::Arch::new().dispatch(Transform { block, channels, first_tile, from: Inputs(laid), to: &mut *points });
+        widened(Transform { block, channels, first_tile, from: Inputs(laid), to: &mut *points });
     }
 }
 
@@ -231,7 +232,7 @@ fn gradients_to_points(gradient: &[f32], sizes: Sizes, block: &Block, laid: &mut
     for (picture, planes) in gradient.chunks_exact(sizes.to * sizes.height * sizes.width).enumerate() {
         lay(planes, sizes, Frame { first_row: 2 * block.rows.start, margin: 0, columns, channels }, laid);
         let first_tile = picture * block.picture_tiles();
-        pulp::Arch::new().dispatch(Transform { block, channels, first_tile, from: Gradients(laid), to: &mut *points });
+        widened(Transform { block, channels, first_tile, from: Gradients(laid), to: &mut *points });
     }
 }
 
@@ -251,7 +252,7 @@ fn points_to_outputs(
     for (picture, planes) in output.chunks_exact_mut(sizes.to * sizes.height * sizes.width).enumerate() {
         let first_tile = picture * block.picture_tiles();
         let from = Products { points, bias };
-        pulp::Arch::new().dispatch(Transform { block, channels, first_tile, from, to: laid.as_mut_slice() });
+        widened(Transform { block, channels, first_tile, from, to: laid.as_mut_slice() });
         take_up(laid, sizes, Frame { first_row: 2 * block.rows.start, margin: 0, columns, channels }, planes);
     }
 }
