@@ -17,7 +17,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Distribution, Tensor};
 
 /// Recipe and steps timed.
-const CASES: [(&str, usize); 2] = [("affectory-s", 20), ("alexnet", 6)];
+const CASES: [(&str, usize); 3] = [("affectory-s", 20), ("affectory-m", 6), ("alexnet", 6)];
 const N_CLASSES: usize = 8;
 /// Rounds of both sides in turn; the best of each counts.
 const N_ROUNDS: usize = 3;

@@ -99,7 +99,8 @@ mod tests {
         let input = Tensor::<2>::random([7, 9], Distribution::Normal(0.0, 1.0), &device);
         let start = LinearConfig::new(9, 4).init(&device);
         let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0).with_nesterov(true);
-        let config = SgdConfig::new().with_momentum(Some(momentum)).with_weight_decay(Some(WeightDecayConfig::new(0.01)));
+        let config =
+            SgdConfig::new().with_momentum(Some(momentum)).with_weight_decay(Some(WeightDecayConfig::new(0.01)));
         let burns = walk(&start, &input, config.init(), config.init());
         assert_ne!(burns, start.weight.val().into_data().iter::<f32>().collect::<Vec<_>>());
         for first in [descent(0.9, 0.01), config.init()] {

@@ -16,12 +16,7 @@ pub(super) fn gain_velocity(velocity: &mut [f32], gradient: &[f32], weight: &[f3
 }
 
 /// `weight = weight - rate * (momentum * velocity + gradient + decay * weight)`.
-pub(super) fn descend(
-    weight: &mut [f32],
-    gradient: &[f32],
-    velocity: &[f32],
-    [rate, momentum, decay]: [f32; 3],
-) {
+pub(super) fn descend(weight: &mut [f32], gradient: &[f32], velocity: &[f32], [rate, momentum, decay]: [f32; 3]) {
     let others = gradient.par_chunks(PIECE).zip(velocity.par_chunks(PIECE));
     weight.par_chunks_mut(PIECE).zip(others).for_each(|(weight, (gradient, velocity))| {
         for ((weight, gradient), velocity) in weight.iter_mut().zip(gradient).zip(velocity) {

@@ -84,10 +84,30 @@ impl Cut {
 /// Memory of one thread.
 #[derive(Default)]
 struct Scratch {
-    /// Values of a picture, channels innermost.
-    laid: Vec<f32>,
+    input: Laid,
+    /// Of the output or its gradient.
+    output: Laid,
     tiles: Vec<f32>,
     products: Vec<f32>,
+}
+
+/// Values of rows of a picture, channels innermost.
+#[derive(Default)]
+struct Laid {
+    values: Vec<f32>,
+    rows: Range<usize>,
+}
+
+impl Laid {
+    /// Room for rows of a picture; 0 where the picture is not, because what lay there before had the same rows.
+    fn room_for(&mut self, rows: &Range<usize>, n_values: usize) -> &mut [f32] {
+        if self.rows != *rows || self.values.len() != n_values {
+            self.values.clear();
+            self.values.resize(n_values, 0.0);
+            self.rows = rows.clone();
+        }
+        &mut self.values
+    }
 }
 
 /// As [`super::convolution::convolve`], for sizes that [`suits`] names.
@@ -105,7 +125,7 @@ pub(super) fn convolve(input: &[f32], weight: &[f32], finish: Finish<'_>, sizes:
         .zip(input.par_chunks(cut.n_pictures * sizes.from * plane))
         .for_each_init(Scratch::default, |scratch, (output, input)| {
             for block in cut.blocks(input.len() / (sizes.from * plane)) {
-                let Scratch { laid, tiles, products } = scratch;
+                let Scratch { input: laid, output: laid_output, tiles, products } = scratch;
                 inputs_to_points(input, sizes, &block, laid, tiles);
                 products.resize(N_POINTS * padded(sizes.to) * block.n_tiles(), 0.0);
                 for point in 0..N_POINTS {
@@ -118,7 +138,7 @@ pub(super) fn convolve(input: &[f32], weight: &[f32], finish: Finish<'_>, sizes:
                         (&kernels[point * sizes.to..], Layout::strided(sizes.from, sizes.to, N_POINTS * sizes.to)),
                     );
                 }
-                points_to_outputs(products, bias.as_deref(), sizes, &block, laid, output);
+                points_to_outputs(products, bias.as_deref(), sizes, &block, laid_output, output);
             }
         });
     output
@@ -136,9 +156,9 @@ pub(super) fn weight_gradient(input: &[f32], gradient: &[f32], sizes: Sizes) -> 
         Scratch::default,
         |scratch, (input, gradient), sum| {
             for block in cut.blocks(input.len() / from_picture) {
-                let Scratch { laid, tiles, products } = scratch;
+                let Scratch { input: laid, output: laid_output, tiles, products } = scratch;
                 inputs_to_points(input, sizes, &block, laid, tiles);
-                gradients_to_points(gradient, sizes, &block, laid, products);
+                gradients_to_points(gradient, sizes, &block, laid_output, products);
                 for (point, sum) in sum.chunks_exact_mut(sizes.from * sizes.to).enumerate() {
                     let (from, to) = (padded(sizes.from), padded(sizes.to));
                     let n_tiles = block.n_tiles();
@@ -209,12 +229,11 @@ fn points_to_kernels(points: &[f32], sizes: Sizes) -> Vec<f32> {
 }
 
 /// `B' d B` of every tile: `[points, tiles, from]`.
-fn inputs_to_points(input: &[f32], sizes: Sizes, block: &Block, laid: &mut Vec<f32>, points: &mut Vec<f32>) {
+fn inputs_to_points(input: &[f32], sizes: Sizes, block: &Block, laid: &mut Laid, points: &mut Vec<f32>) {
     let channels = padded(sizes.from);
     points.resize(N_POINTS * block.n_tiles() * channels, 0.0);
     let (rows, columns) = (2 * block.rows.len() + 2, 2 * block.columns + 2);
-    laid.clear();
-    laid.resize(rows * columns * channels, 0.0);
+    let laid = laid.room_for(&block.rows, rows * columns * channels);
     for (picture, planes) in input.chunks_exact(sizes.from * sizes.height * sizes.width).enumerate() {
         lay(planes, sizes, Frame { first_row: 2 * block.rows.start, margin: 1, columns, channels }, laid);
         let first_tile = picture * block.picture_tiles();
@@ -223,12 +242,11 @@ fn inputs_to_points(input: &[f32], sizes: Sizes, block: &Block, laid: &mut Vec<f
 }
 
 /// `A g A'` of every tile of the output's gradient, the adjoint of [`points_to_outputs`]: `[points, tiles, to]`.
-fn gradients_to_points(gradient: &[f32], sizes: Sizes, block: &Block, laid: &mut Vec<f32>, points: &mut Vec<f32>) {
+fn gradients_to_points(gradient: &[f32], sizes: Sizes, block: &Block, laid: &mut Laid, points: &mut Vec<f32>) {
     let channels = padded(sizes.to);
     points.resize(N_POINTS * block.n_tiles() * channels, 0.0);
     let (rows, columns) = (2 * block.rows.len(), 2 * block.columns);
-    laid.clear();
-    laid.resize(rows * columns * channels, 0.0);
+    let laid = laid.room_for(&block.rows, rows * columns * channels);
     for (picture, planes) in gradient.chunks_exact(sizes.to * sizes.height * sizes.width).enumerate() {
         lay(planes, sizes, Frame { first_row: 2 * block.rows.start, margin: 0, columns, channels }, laid);
         let first_tile = picture * block.picture_tiles();
@@ -243,16 +261,16 @@ fn points_to_outputs(
     bias: Option<&[f32]>,
     sizes: Sizes,
     block: &Block,
-    laid: &mut Vec<f32>,
+    laid: &mut Laid,
     output: &mut [f32],
 ) {
     let channels = padded(sizes.to);
     let columns = 2 * block.columns;
-    laid.resize(2 * block.rows.len() * columns * channels, 0.0);
+    let laid = laid.room_for(&block.rows, 2 * block.rows.len() * columns * channels);
     for (picture, planes) in output.chunks_exact_mut(sizes.to * sizes.height * sizes.width).enumerate() {
         let first_tile = picture * block.picture_tiles();
         let from = Products { points, bias };
-        widened(Transform { block, channels, first_tile, from, to: laid.as_mut_slice() });
+        widened(Transform { block, channels, first_tile, from, to: &mut *laid });
         take_up(laid, sizes, Frame { first_row: 2 * block.rows.start, margin: 0, columns, channels }, planes);
     }
 }
