@@ -29,7 +29,7 @@ pub fn export_model(path: &Path, bytes: &[u8], format: ModelFormat) -> Result<Ve
     let card = model.card().ok_or_else(|| bad("was not trained by this program"))?;
     match format {
         ModelFormat::Safetensors => Ok(bytes.to_vec()),
-        ModelFormat::Onnx if card.recipe.method == Method::HogSvm => {
+        ModelFormat::Onnx if card.recipe.method != Method::Network => {
             Err(bad("linear machines have no ONNX form here: --format safetensors has their weights"))
         }
         ModelFormat::Onnx => {

@@ -13,6 +13,9 @@ pub enum Method {
     /// Linear machines on histograms of oriented gradients, AffectNet's conventional baseline: knobs `hog_...`, `costs`
     /// and `class_weights`, besides input, crop and heads.
     HogSvm,
+    /// Linear machines on the features of a frozen network that learnt on VGGFace2 to tell people apart: knobs `costs` and
+    /// `class_weights`, besides crop and heads; crops are 224x224 in colour.
+    IdentitySvm,
 }
 
 /// Which network.
@@ -137,7 +140,8 @@ macro_rules! knobs {
 knobs! {
     /// One line for `affectory recipes`.
     summary: String = String::new(),
-    /// What is trained: a network, or hog-svm, linear machines on histograms of oriented gradients.
+    /// What is trained: a network, or linear machines on histograms of oriented gradients (hog-svm) or on the features of a
+    /// frozen network that learnt to tell people apart (identity-svm).
     method: Method = Method::Network,
     /// Which network.
     network: NetworkKind = NetworkKind::Backbone,

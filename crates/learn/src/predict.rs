@@ -113,7 +113,7 @@ pub fn model_bytes(name: &str) -> Result<Vec<u8>, LearnError> {
 }
 
 /// The weights of a run's folder, or the file itself.
-fn weights_file(path: &Path) -> PathBuf {
+pub(crate) fn weights_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() }
 }
 
@@ -123,7 +123,7 @@ const FACES_A_CORE: usize = 8;
 /// No model has more; what is larger is none, and does not fill the memory.
 const MAX_MODEL_BYTES: u64 = 2 << 30;
 
-fn read_model(path: &Path) -> Result<Vec<u8>, LearnError> {
+pub(crate) fn read_model(path: &Path) -> Result<Vec<u8>, LearnError> {
     let size_bytes = std::fs::metadata(path).map_err(|e| file("read", path, e))?.len();
     if size_bytes > MAX_MODEL_BYTES {
         let reason = format!("{size_bytes} bytes are more than any model has");
@@ -231,7 +231,7 @@ impl Predictor {
                 let network = recipe.network(labels.n_classes()).init(&Device::flex());
                 Model::Network { card, network: Box::new(network.with_safetensors(bytes)?) }
             }
-            Method::HogSvm => {
+            Method::HogSvm | Method::IdentitySvm => {
                 Model::Conventional { card, machines: Box::new(ConventionalModel::from_bytes(path, bytes)?) }
             }
         };

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use affectory_nets::{AlexNetConfig, BackboneConfig, NetworkConfig};
+use affectory_nets::{AlexNetConfig, BackboneConfig, FaceIdentity, NetworkConfig};
 
 use crate::LearnError;
+use crate::conventional::Descriptor;
 pub use crate::knobs::{AffectLoss, Colour, Dimensions, Heads, Imbalance, Loss, Method, NetworkKind, Recipe, Targets};
 
 /// The recipes inside the program, by name.
-const BUILT_IN: [(&str, &str); 13] = [
+const BUILT_IN: [(&str, &str); 14] = [
     ("affectory-s", include_str!("../recipes/affectory-s.toml")),
     ("affectory-m", include_str!("../recipes/affectory-m.toml")),
     ("affectory-s-transfer", include_str!("../recipes/affectory-s-transfer.toml")),
@@ -22,6 +23,7 @@ const BUILT_IN: [(&str, &str); 13] = [
     ("alexnet-ccc", include_str!("../recipes/alexnet-ccc.toml")),
     ("hog-svm", include_str!("../recipes/hog-svm.toml")),
     ("hog-svm-balanced", include_str!("../recipes/hog-svm-balanced.toml")),
+    ("identity-svm", include_str!("../recipes/identity-svm.toml")),
 ];
 
 impl Recipe {
@@ -146,13 +148,17 @@ impl Recipe {
         }
         match self.method {
             Method::Network => self.check_network(),
-            Method::HogSvm => self.check_linear(),
+            Method::HogSvm | Method::IdentitySvm => self.check_linear(),
         }
     }
 
     fn check_linear(&self) -> Result<(), String> {
-        let side = self.input_side as usize;
-        self.hog().n_features(side, side).map_err(|e| e.to_string())?;
+        if self.method == Method::IdentitySvm
+            && (self.input_side as usize != FaceIdentity::SIDE || self.colour != Colour::Rgb)
+        {
+            return Err("identity-svm looks at 224 pixels in colour: input_side = 224 and colour = \"rgb\"".into());
+        }
+        Descriptor::n_features(self).map_err(|e| e.to_string())?;
         if self.costs.is_empty() || self.costs.len() > 20 || self.costs.iter().any(|c| !(1e-6..=1e6).contains(c)) {
             return Err(format!("costs = {:?}: 1 to 20 of them, each in 1e-6 to 1e6", self.costs));
         }

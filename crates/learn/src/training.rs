@@ -20,6 +20,7 @@ use crate::recipe::{Method, Recipe};
 use crate::scores::{Guess, score};
 
 /// Everything a run is made of.
+#[derive(Clone)]
 pub struct TrainJob {
     /// Items of the release; `train` is learnt, `valid` chooses the epoch, `test` is never looked at.
     pub samples: Vec<Sample>,
@@ -69,7 +70,7 @@ pub struct TrainReport {
 pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<TrainReport, LearnError> {
     match job.recipe.method {
         Method::Network => train_network(job, stop, progress),
-        Method::HogSvm => crate::conventional::train(job, stop, progress),
+        Method::HogSvm | Method::IdentitySvm => crate::conventional::train(job, stop, progress),
     }
 }
 

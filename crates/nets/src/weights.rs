@@ -15,7 +15,7 @@ pub enum WeightsError {
     #[error("the weights lack tensor `{0}`: they belong to another network")]
     Missing(String),
     /// A tensor has another shape or type.
-    #[error("tensor `{name}` has shape {found:?}, the network needs {expected:?} in 32-bit floats")]
+    #[error("tensor `{name}` has shape {found:?}, the network needs {expected:?} in 16- or 32-bit floats")]
     Shape {
         /// Its name.
         name: String,
@@ -44,7 +44,7 @@ impl<'a> Weights<'a> {
         SafeTensors::deserialize(bytes).map(Self).map_err(|e| WeightsError::Format(e.to_string()))
     }
 
-    /// Shape and values of a tensor of 32-bit floats.
+    /// Shape and values of a tensor of 16- or 32-bit floats.
     pub(crate) fn shaped(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), WeightsError> {
         let view = self.0.tensor(name).map_err(|_| WeightsError::Missing(name.to_owned()))?;
         let shape = view.shape().to_vec();
@@ -55,11 +55,19 @@ impl<'a> Weights<'a> {
     /// The values of a tensor that must have this shape.
     pub(crate) fn values(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let view = self.0.tensor(name).map_err(|_| WeightsError::Missing(name.to_owned()))?;
-        if view.shape() != expected || view.dtype() != Dtype::F32 {
-            let (found, expected) = (view.shape().to_vec(), expected.to_vec());
-            return Err(WeightsError::Shape { name: name.to_owned(), found, expected });
+        let data = view.data();
+        match view.dtype() {
+            Dtype::F32 if view.shape() == expected => {
+                Ok(data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+            }
+            Dtype::F16 if view.shape() == expected => {
+                Ok(data.as_chunks().0.iter().map(|bytes| half::f16::from_le_bytes(*bytes).to_f32()).collect())
+            }
+            _ => {
+                let (found, expected) = (view.shape().to_vec(), expected.to_vec());
+                Err(WeightsError::Shape { name: name.to_owned(), found, expected })
+            }
         }
-        Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     }
 
     /// The tensor itself.

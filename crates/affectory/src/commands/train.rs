@@ -23,7 +23,7 @@ pub async fn run(context: &Context, args: Train) -> anyhow::Result<()> {
     // Linear machines have no epochs: their history is one line a C.
     let step = match report.method {
         Method::Network => "epoch",
-        Method::HogSvm => "    C",
+        Method::HogSvm | Method::IdentitySvm => "    C",
     };
     let named = |number: u32| match report.costs.get((number as usize).saturating_sub(1)) {
         Some(cost) => cost.to_string(),
@@ -48,13 +48,13 @@ pub async fn run(context: &Context, args: Train) -> anyhow::Result<()> {
         let chosen: Vec<String> = heads.filter_map(|(head, cost)| Some(format!("C {} for {head}", cost?))).collect();
         let kept = match report.method {
             Method::Network => format!("epoch {}", best.epoch),
-            Method::HogSvm => format!("{}, chosen on the valid split", chosen.join(", ")),
+            Method::HogSvm | Method::IdentitySvm => format!("{}, chosen on the valid split", chosen.join(", ")),
         };
         text += &format!("kept: {kept}, {} weights\n", report.n_parameters);
     }
     let curves = match report.method {
         Method::Network => " curves.svg,",
-        Method::HogSvm => "",
+        Method::HogSvm | Method::IdentitySvm => "",
     };
     text += &format!("in {}: model.safetensors,{curves} confusion.svg, scores.md", shown(&folder));
     let json = serde_json::json!({
@@ -62,7 +62,7 @@ pub async fn run(context: &Context, args: Train) -> anyhow::Result<()> {
         "costs": report.costs, "kept_costs": report.kept_costs, "is_complete": report.is_complete, "parameters": report.n_parameters,
     });
     context.print(&text, &json)?;
-    if !report.is_complete && report.method == Method::HogSvm {
+    if !report.is_complete && report.method != Method::Network {
         bail!("stopped before every C was tried: the same command begins anew");
     }
     if !report.is_complete {

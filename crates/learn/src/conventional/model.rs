@@ -10,8 +10,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::LearnError;
 use crate::checkpoint::parse_json;
+use crate::conventional::descriptor::Descriptor;
 use crate::conventional::dual::Fit;
-use crate::conventional::hog::{Pixels, hog};
 use crate::data::face_crop;
 use crate::predict::{ModelCard, Prediction, likeliest};
 use crate::recipe::Recipe;
@@ -115,11 +115,12 @@ impl Machines {
     }
 }
 
-/// Histograms of gradients with linear machines on top, ready for faces.
+/// A descriptor with linear machines on top, ready for faces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConventionalModel {
     card: ConventionalCard,
     labels: LabelSet,
+    descriptor: Descriptor,
     machines: Machines,
 }
 
@@ -140,7 +141,8 @@ impl ConventionalModel {
         }
         let without = labels.labels().iter().zip(&machines.classes).filter(|(_, machine)| machine.is_none());
         let never_predicted = without.map(|(label, _)| *label).collect();
-        Ok(Self { card: ConventionalCard { never_predicted, ..card }, labels, machines })
+        let descriptor = Descriptor::of(&card.model.recipe)?;
+        Ok(Self { card: ConventionalCard { never_predicted, ..card }, labels, descriptor, machines })
     }
 
     /// Reads a model from memory; `path` is only for messages.
@@ -189,7 +191,8 @@ impl ConventionalModel {
             .map(|(machine, label)| learnt(label).then_some(machine))
             .collect();
         let affect = [machines("valence", 1)?.pop(), machines("arousal", 1)?.pop()];
-        Ok(Self { card, labels, machines: Machines { n_features, classes, affect } })
+        let descriptor = Descriptor::of(&card.model.recipe)?;
+        Ok(Self { card, labels, descriptor, machines: Machines { n_features, classes, affect } })
     }
 
     /// The model as a safetensors file: `expression.weight` `[classes, features]`, `expression.bias`, and the same of
@@ -223,6 +226,11 @@ impl ConventionalModel {
         safetensors::serialize(views, Some(metadata)).map_err(|e| unfit(&e))
     }
 
+    /// Weights and biases.
+    pub fn n_parameters(&self) -> usize {
+        self.machines.n_parameters()
+    }
+
     /// What the model says of itself.
     pub fn card(&self) -> &ConventionalCard {
         &self.card
@@ -237,9 +245,7 @@ impl ConventionalModel {
     /// Expression and affect of a crop of the recipe's size and colours. A point in the circumplex needs both of its
     /// coordinates.
     pub fn read(&self, crop: &[u8]) -> Prediction {
-        let recipe = &self.card.model.recipe;
-        let side = recipe.input_side as usize;
-        let features = hog(Pixels { values: crop, width: side, height: side, colour: recipe.colour }, &recipe.hog());
+        let features = self.descriptor.describe(crop);
         // Both are checked when a model is made, so there is no face without an answer.
         let decision = features.and_then(|features| self.machines.decide(&features)).unwrap_or_default();
         let labels = self.labels.labels().iter().copied();
@@ -258,8 +264,7 @@ fn checked(card: &ConventionalCard) -> Result<(LabelSet, usize), String> {
     let labels = LabelSet::parse(&card.model.run.labels).map_err(|e| e.to_string())?;
     let text = card.model.recipe.to_toml().map_err(|e| e.to_string())?;
     let recipe = Recipe::parse("model", &text).map_err(|e| e.to_string())?;
-    let side = recipe.input_side as usize;
-    let n_features = recipe.hog().n_features(side, side).map_err(|e| e.to_string())?;
+    let n_features = Descriptor::n_features(&recipe).map_err(|e| e.to_string())?;
     Ok((labels, n_features))
 }
 

@@ -8,13 +8,13 @@ use rayon::prelude::*;
 
 use crate::LearnError;
 use crate::checkpoint::{Epoch, RunFolder};
+use crate::conventional::descriptor::Descriptor;
 use crate::conventional::dual::{Features, Fit, LinearOptions, Loss};
-use crate::conventional::hog::{Pixels, hog};
 use crate::conventional::linear::{ClassWeights, fit_affect, fit_classes};
 use crate::conventional::model::{ConventionalCard, ConventionalModel, Decision, Machines};
 use crate::data::{Faces, Sample};
-use crate::predict::ModelCard;
-use crate::recipe::{Heads, Recipe};
+use crate::predict::{ModelCard, read_model, weights_file};
+use crate::recipe::Heads;
 use crate::scores::{Guess, Scores, score};
 use crate::training::{TrainJob, TrainReport, faces_to_learn};
 
@@ -34,8 +34,10 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
     // A crop is looked at once, so none is kept.
     let [train_faces, valid_faces] = faces_to_learn(job, 0)?;
     let folder = RunFolder::open(&job.folder, &job.identity, &job.recipe)?;
-    let side = job.recipe.input_side as usize;
-    let n_features = job.recipe.hog().n_features(side, side)?;
+    if let Some(finished) = finished(job)? {
+        return Ok(finished);
+    }
+    let n_features = Descriptor::n_features(&job.recipe)?;
     let n_faces = train_faces.len() + valid_faces.len();
     if n_faces.saturating_mul(n_features).saturating_mul(size_of::<f32>()) > MAX_FEATURE_BYTES {
         return Err(LearnError::Unfit(format!(
@@ -43,11 +45,12 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
             MAX_FEATURE_BYTES >> 30
         )));
     }
+    let descriptor = Descriptor::of(&job.recipe)?;
     let mut trials: Vec<Trial> = Vec::new();
-    let Some(train) = describe(&train_faces, &job.recipe, n_features, stop, progress)? else {
+    let Some(train) = describe(&train_faces, &descriptor, n_features, stop, progress)? else {
         return Ok(report(job, &trials, None, [None; 3]));
     };
-    let Some(valid) = describe(&valid_faces, &job.recipe, n_features, stop, progress)? else {
+    let Some(valid) = describe(&valid_faces, &descriptor, n_features, stop, progress)? else {
         return Ok(report(job, &trials, None, [None; 3]));
     };
     let lessons = Lessons::new(train_faces.samples(), job);
@@ -111,9 +114,30 @@ pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<Tra
     for label in &model.card().never_predicted {
         tracing::warn!(%label, "no face to learn from: never predicted");
     }
-    folder.save_model(&model.to_bytes()?)?;
+    // The model comes last: where it is, the run is complete.
     folder.save_predictions(valid_samples, &guesses, &job.labels, heads)?;
+    folder.save_model(&model.to_bytes()?)?;
     Ok(report(job, &trials, Some(kept), model.card().costs))
+}
+
+/// What is told of a run whose model is there already; of its costs only the one that expression was kept from.
+fn finished(job: &TrainJob) -> Result<Option<TrainReport>, LearnError> {
+    let path = weights_file(&job.folder);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let model = ConventionalModel::from_bytes(&path, &read_model(&path)?)?;
+    let card = model.card();
+    let [expression, valence, arousal] = card.costs;
+    Ok(Some(TrainReport {
+        method: job.recipe.method,
+        history: vec![card.model.epoch.clone()],
+        costs: vec![expression.or(valence).or(arousal).unwrap_or_default()],
+        kept_costs: card.costs,
+        is_complete: true,
+        best: Some(card.model.epoch.clone()),
+        n_parameters: model.n_parameters(),
+    }))
 }
 
 /// The highest score, the first of equals; the first trial where there is no score.
@@ -191,23 +215,20 @@ fn guesses(decisions: &[Decision]) -> Vec<Guess> {
 /// The descriptors of all faces, row by row; `None` if it was stopped.
 fn describe(
     faces: &Arc<Faces>,
-    recipe: &Recipe,
+    descriptor: &Descriptor,
     n_features: usize,
     stop: &Stop,
     progress: &dyn Progress,
 ) -> Result<Option<Vec<f32>>, LearnError> {
-    let (side, colour, options) = (recipe.input_side as usize, recipe.colour, recipe.hog());
     let mut features = vec![0.0; faces.len() * n_features];
     let is_stopped = AtomicBool::new(false);
-    progress.begin("histograms of gradients", Some(faces.len() as u64));
+    progress.begin(descriptor.title(), Some(faces.len() as u64));
     let described = features.par_chunks_exact_mut(n_features).enumerate().try_for_each(|(face_idx, row)| {
         if stop.is_requested() {
             is_stopped.store(true, Ordering::Relaxed);
             return Ok(());
         }
-        let descriptor = faces
-            .with_crop(face_idx, |crop| hog(Pixels { values: crop, width: side, height: side, colour }, &options))??;
-        row.copy_from_slice(&descriptor);
+        row.copy_from_slice(&faces.with_crop(face_idx, |crop| descriptor.describe(crop))??);
         progress.advance(1);
         Ok(())
     });
@@ -224,7 +245,7 @@ mod tests {
 
     use super::*;
     use crate::predict::Predictor;
-    use crate::recipe::Method;
+    use crate::recipe::{Method, Recipe};
     use crate::{RunIdentity, train};
 
     /// Stripes whose direction is the expression: down, across, slanting. Valence falls from one to the next.
@@ -301,9 +322,13 @@ mod tests {
         assert_eq!(found[0].expression, Some(Expression::Sad));
         assert_eq!(found[0].probabilities[3], (Expression::Fear, 0.0));
         assert_eq!(found[0].valence_arousal, None);
-        // The same job gives the same bytes.
-        train(&job, &Stop::default(), &Silent)?;
-        assert_eq!(std::fs::read(&model)?, bytes);
+        // The same job gives the same bytes elsewhere; here it is not done again.
+        let elsewhere = tempfile::tempdir()?;
+        train(&TrainJob { folder: elsewhere.path().to_owned(), ..job.clone() }, &Stop::default(), &Silent)?;
+        assert_eq!(std::fs::read(elsewhere.path().join("model.safetensors"))?, bytes);
+        let unread = TrainJob { read: Arc::new(|_: &str| Err("not again".into())), ..job };
+        let again = train(&unread, &Stop::default(), &Silent)?;
+        assert_eq!((again.best, again.kept_costs), (Some(best), report.kept_costs));
         Ok(())
     }
 
