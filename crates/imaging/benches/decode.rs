@@ -145,7 +145,7 @@ fn face(jpeg: &[u8], crop: [usize; 3], may_shrink: bool) -> Vec<f32> {
     let scale = if may_shrink { f64::from(SIDE) / f64::from(side) } else { 1.0 };
     let picture = decode_for(jpeg, &Limits::default(), |_, _| scale).unwrap();
     let place = picture.place(BoundingBox { x, y, width: side, height: side });
-    crop_resize(&picture.image, place, SIDE, SIDE).pixels.iter().map(|v| f32::from(*v) / 255.0).collect()
+    crop_resize(&picture.image, place, SIDE, SIDE).pixels.iter().map(|v| f32::from(*v) * (1.0 / 255.0)).collect()
 }
 
 /// CPU milliseconds a picture of torchvision and Pillow.
