@@ -15,10 +15,6 @@ use crate::{ImagingError, RgbImage};
 /// it was.
 pub const JPEG_DECODER: &str = if cfg!(feature = "turbojpeg") { "libjpeg-turbo" } else { "zune-jpeg" };
 
-/// A JPEG decoded smaller is at least this many times as large as what is wanted of it.
-#[cfg(feature = "turbojpeg")]
-const SPARE: f64 = 1.0;
-
 /// What decoding may use. Checked before anything is allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -203,7 +199,9 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImagingError> {
 /// height which scale that is (1 is the picture's own), and a decoder that saves time by it gives a half, a quarter or
 /// an eighth of the size.
 ///
-/// Only libjpeg-turbo does (feature `turbojpeg`), for JPEGs; zune-jpeg cannot, as of 0.5.15.
+/// Only libjpeg-turbo does (feature `turbojpeg`), for JPEGs; zune-jpeg cannot, as of 0.5.15. A crop of 520x520 pixels made
+/// 224x224 from a half differs from the same crop of the whole picture by a PSNR of 43 dB or more (five photographs,
+/// `benches/decode.rs`) and takes about 0.7 times as long.
 ///
 /// # Errors
 /// As [`decode`].
@@ -290,7 +288,7 @@ fn decode_jpeg(
 fn shrink_for(scale: f64, (width, height): (u32, u32), orientation: u32) -> u32 {
     // A side that cannot be divided gets a last pixel of which a part lies outside; turned, that would be the first one.
     let fits = |shrink: &u32| orientation == 1 || (width.is_multiple_of(*shrink) && height.is_multiple_of(*shrink));
-    let is_enough = |shrink: &u32| 1.0 / f64::from(*shrink) >= scale * SPARE;
+    let is_enough = |shrink: &u32| 1.0 / f64::from(*shrink) >= scale;
     [8, 4, 2].into_iter().find(|shrink| is_enough(shrink) && fits(shrink)).unwrap_or(1)
 }
 
