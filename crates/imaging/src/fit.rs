@@ -3,7 +3,7 @@
 use fast_image_resize::FilterType;
 
 use crate::transform::resize_part;
-use crate::{ImagingError, Limits, RgbImage};
+use crate::{ImagingError, Limits, RgbImage, Shrunk};
 
 /// Longest side of a JPEG.
 const MAX_SIDE: u64 = 65_535;
@@ -26,7 +26,43 @@ pub enum Fit {
 /// [`ImagingError::TooManyPixels`] if what comes out (a strip whose short side is `size`) is beyond `limits` or longer
 /// than a JPEG can be; nothing is allocated then.
 pub fn fit(image: &RgbImage, size: u32, fit: Fit, limits: &Limits) -> Result<RgbImage, ImagingError> {
-    let (width, height) = fitted_size(image, size, fit);
+    fit_part((image, image.width, image.height, 1), size, fit, limits)
+}
+
+/// Fits a picture that was decoded for it ([`Fit::scale`]) as [`fit()`] fits the picture itself.
+///
+/// # Errors
+/// As [`fit()`].
+pub fn fit_shrunk(picture: &Shrunk, size: u32, fit: Fit, limits: &Limits) -> Result<RgbImage, ImagingError> {
+    let (width, height) = picture.size;
+    fit_part((&picture.image, width, height, picture.shrink), size, fit, limits)
+}
+
+impl Fit {
+    /// The scale that a picture of this width and height gets when it is fitted to `size`, for [`decode_for`](crate::decode_for).
+    pub fn scale(self, width: u32, height: u32, size: u32) -> f64 {
+        let becomes_size = match self {
+            Fit::Border => width.max(height),
+            Fit::KeepRatio | Fit::CenterCrop => width.min(height),
+        };
+        f64::from(size) / f64::from(becomes_size.max(1))
+    }
+}
+
+/// `picture` is the pixels, the width and height that count, and by how much smaller the pixels are.
+fn fit_part(
+    (image, across, down, shrink): (&RgbImage, u32, u32, u32),
+    size: u32,
+    fit: Fit,
+    limits: &Limits,
+) -> Result<RgbImage, ImagingError> {
+    let (width, height) = fitted_size(across, down, size, fit);
+    let (across, down, shrink) = (f64::from(across), f64::from(down), f64::from(shrink));
+    let side = across.min(down);
+    let part = match fit {
+        Fit::Border | Fit::KeepRatio => [0.0, 0.0, across, down],
+        Fit::CenterCrop => [(across - side) / 2.0, (down - side) / 2.0, side, side],
+    };
     let (across, down) = match fit {
         Fit::Border => (size.into(), size.into()),
         Fit::KeepRatio | Fit::CenterCrop => (width, height),
@@ -35,22 +71,17 @@ pub fn fit(image: &RgbImage, size: u32, fit: Fit, limits: &Limits) -> Result<Rgb
     if width > MAX_SIDE || height > MAX_SIDE {
         return Err(ImagingError::TooManyPixels { width, height, limit_pixels: limits.max_pixels });
     }
-    let side = f64::from(image.width.min(image.height));
-    let part = match fit {
-        Fit::Border | Fit::KeepRatio => [0.0, 0.0, f64::from(image.width), f64::from(image.height)],
-        Fit::CenterCrop => [(f64::from(image.width) - side) / 2.0, (f64::from(image.height) - side) / 2.0, side, side],
-    };
     // Both sides change by the same factor.
     let is_smaller = width as f64 * height as f64 <= part[2] * part[3];
     let filter = if is_smaller { FilterType::Bilinear } else { FilterType::Lanczos3 };
     // As checked above, neither is beyond 65,535.
-    let fitted = resize_part(image, part, width as u32, height as u32, filter);
+    let fitted = resize_part(image, part.map(|at| at / shrink), width as u32, height as u32, filter);
     Ok(if fit == Fit::Border { in_white_square(fitted, size) } else { fitted })
 }
 
 /// Width and height before the border is added; a strip's can be very large.
-fn fitted_size(image: &RgbImage, size: u32, fit: Fit) -> (u64, u64) {
-    let (width, height) = (u64::from(image.width.max(1)), u64::from(image.height.max(1)));
+fn fitted_size(width: u32, height: u32, size: u32, fit: Fit) -> (u64, u64) {
+    let (width, height) = (u64::from(width.max(1)), u64::from(height.max(1)));
     let becomes_size = match fit {
         Fit::Border => width.max(height),
         Fit::KeepRatio => width.min(height),

@@ -14,12 +14,14 @@ mod orientation;
 mod overlay;
 mod pixels;
 mod transform;
+#[cfg(feature = "turbojpeg")]
+mod turbo;
 
 pub use copies::copies_of;
-pub use decode::{Decoded, Header, ImageFormat, Limits, decode, read_header};
+pub use decode::{Decoded, Header, ImageFormat, JPEG_DECODER, Limits, Shrunk, decode, decode_for, read_header};
 pub use encode::{Chroma, encode_jpeg, encode_jpeg_with, encode_png};
 pub use error::ImagingError;
-pub use fit::{Fit, fit};
+pub use fit::{Fit, fit, fit_shrunk};
 pub use hash::{Looks, looks, perceptual_hash, sha256};
 pub use near::{HashIndex, Near, near_pairs};
 pub use overlay::{OverlayFace, overlay_svg};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use affectory_core::{BoundingBox, Expression, LabelSet, Split};
-use affectory_imaging::{Limits, RgbImage, crop_resize, decode};
+use affectory_imaging::{Limits, RgbImage, crop_resize, decode_for};
 
 use crate::LearnError;
 use crate::recipe::{Colour, Recipe, Targets};
@@ -128,8 +128,10 @@ impl Faces {
         let sample = &self.samples[face_idx];
         let fail = |reason: String| LearnError::Image { image: sample.image.clone(), reason };
         let bytes = (self.read)(&sample.image).map_err(fail)?;
-        let picture = decode(&bytes, &Limits::default()).map_err(|e| fail(e.to_string()))?.image;
-        let crop = face_crop(&picture, sample.bounding_box, self.crop_scale, self.side, self.colour);
+        let scale = f64::from(self.side) / f64::from(sample.bounding_box.squared(self.crop_scale).width);
+        let picture = decode_for(&bytes, &Limits::default(), |_, _| scale).map_err(|e| fail(e.to_string()))?;
+        let place = picture.place(sample.bounding_box);
+        let crop = face_crop(&picture.image, place, self.crop_scale, self.side, self.colour);
         let size_bytes = crop.len() as u64;
         if self.kept_bytes.fetch_add(size_bytes, Ordering::Relaxed) + size_bytes <= self.budget_bytes {
             return Ok(with(self.kept[face_idx].get_or_init(|| crop)));

@@ -1,6 +1,6 @@
 //! `affectory doctor`: what was found on this machine and in this project?
 
-use affectory_imaging::ImageFormat;
+use affectory_imaging::{ImageFormat, JPEG_DECODER};
 use affectory_learn::{Predictor, Recipe};
 
 use super::{Context, shown};
@@ -20,13 +20,13 @@ pub async fn run(context: &Context) -> anyhow::Result<()> {
         |path| format!("by {}", printable(path)),
     );
     let mut text = format!(
-        "affectory {version}, {n_threads} threads\nimages     {}\nrecipes    {}\nmodel      {}; also face-api, and ONNX models by manifest\ndetectors  mtcnn with 68 landmarks; yunet=FILE.onnx {onnx}\n",
+        "affectory {version}, {n_threads} threads\nimages     {} (jpeg by {JPEG_DECODER})\nrecipes    {}\nmodel      {}; also face-api, and ONNX models by manifest\ndetectors  mtcnn with 68 landmarks; yunet=FILE.onnx {onnx}\n",
         formats.join(", "),
         recipes.join(", "),
         model.name()
     );
     let mut json = serde_json::json!({
-        "version": version, "threads": n_threads, "images": formats, "recipes": recipes, "model": model.name(),
+        "version": version, "threads": n_threads, "images": formats, "jpeg_decoder": JPEG_DECODER, "recipes": recipes, "model": model.name(),
         "detectors": ["mtcnn"], "onnx_runtime": runtime,
         "project": null,
     });

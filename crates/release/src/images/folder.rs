@@ -73,9 +73,11 @@ impl ExportFolder {
             return Ok(());
         }
         let in_words = |options: &serde_json::Value| {
-            let words = ["format", "mode", "size", "quality", "shard_size", "unique"].into_iter().filter_map(|name| {
-                options.get(name).map(|value| format!("{name} {}", crate::names::printable(&value.to_string())))
-            });
+            let words = ["format", "mode", "size", "quality", "decoder", "shard_size", "unique"]
+                .into_iter()
+                .filter_map(|name| {
+                    options.get(name).map(|value| format!("{name} {}", crate::names::printable(&value.to_string())))
+                });
             words.collect::<Vec<_>>().join(", ")
         };
         Err(ReleaseError::OtherExport { path: self.path.clone(), found: in_words(&found), wanted: in_words(wanted) })

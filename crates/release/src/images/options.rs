@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use affectory_imaging::Fit;
+use affectory_imaging::{Fit, JPEG_DECODER};
 
 /// What a shard is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,7 @@ impl ImageExportOptions {
                 json["mode"] = fit_name(fit).into();
                 json["size"] = size.get().into();
                 json["quality"] = quality.into();
+                json["decoder"] = JPEG_DECODER.into();
             }
         }
         json

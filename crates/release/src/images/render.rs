@@ -1,7 +1,7 @@
 //! What becomes of one picture's bytes?
 
 use affectory_catalog::CollectedImage;
-use affectory_imaging::{Chroma, ImagingError, Limits, decode, encode_jpeg_with, fit};
+use affectory_imaging::{Chroma, ImagingError, Limits, decode_for, encode_jpeg_with, fit_shrunk};
 use bytes::Bytes;
 
 use super::options::ImageShape;
@@ -32,9 +32,10 @@ pub(super) fn render(
     };
     let limits = Limits::default();
     let because = |kind: RejectKind| move |error: ImagingError| (kind, error.to_string());
-    let decoded = decode(&bytes, &limits).map_err(because(RejectKind::NotDecodable))?.image;
+    let needed = |width, height| how.scale(width, height, size);
+    let decoded = decode_for(&bytes, &limits, needed).map_err(because(RejectKind::NotDecodable))?;
     drop(bytes);
-    let fitted = fit(&decoded, size, how, &limits).map_err(because(RejectKind::ResultTooLarge))?;
+    let fitted = fit_shrunk(&decoded, size, how, &limits).map_err(because(RejectKind::ResultTooLarge))?;
     drop(decoded);
     let jpeg = encode_jpeg_with(&fitted, quality, Chroma::Quarter).map_err(because(RejectKind::ResultTooLarge))?;
     Ok(Rendered { bytes: jpeg.into(), format: "jpeg".into(), width: fitted.width, height: fitted.height })

@@ -1,0 +1,110 @@
+//! Does libjpeg-turbo see what zune-jpeg sees, and how near is a picture that it decoded smaller?
+
+#![cfg(feature = "turbojpeg")]
+
+use affectory_imaging::{Fit, Limits, decode, decode_for, fit, fit_shrunk};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+
+/// Waves of three colours, neither side a multiple of anything.
+fn waves(width: u16, height: u16, n_channels: usize) -> Vec<u8> {
+    let (width, height) = (usize::from(width), usize::from(height));
+    let value = |at: usize| {
+        let (x, y) = ((at / n_channels % width) as f32, (at / n_channels / width) as f32);
+        let phase = (at % n_channels) as f32;
+        (127.0 + 70.0 * (x / 19.0 + phase).sin() + 50.0 * (y / 13.0 - phase).cos()) as u8
+    };
+    (0..width * height * n_channels).map(value).collect()
+}
+
+fn encoded(colour: ColorType, sampling: SamplingFactor, is_progressive: bool) -> Vec<u8> {
+    let n_channels = match colour {
+        ColorType::Luma => 1,
+        ColorType::Cmyk | ColorType::CmykAsYcck => 4,
+        _ => 3,
+    };
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, 90);
+    encoder.set_sampling_factor(sampling);
+    encoder.set_progressive(is_progressive);
+    encoder.encode(&waves(203, 149, n_channels), 203, 149, colour).unwrap();
+    bytes
+}
+
+fn by_zune(bytes: &[u8]) -> Option<Vec<u8>> {
+    let options = DecoderOptions::default().set_strict_mode(false).jpeg_set_out_colorspace(ColorSpace::RGB);
+    zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode().ok()
+}
+
+fn mean_difference(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
+}
+
+#[test]
+fn both_decoders_see_the_picture_that_was_drawn() {
+    let samplings = [
+        SamplingFactor::F_1_1,
+        SamplingFactor::F_2_1,
+        SamplingFactor::F_1_2,
+        SamplingFactor::F_2_2,
+        SamplingFactor::F_4_1,
+        SamplingFactor::F_4_2,
+        SamplingFactor::F_1_4,
+        SamplingFactor::F_2_4,
+    ];
+    let (colours, greys) = (waves(203, 149, 3), waves(203, 149, 1).into_iter().flat_map(|v| [v; 3]).collect());
+    for sampling in samplings {
+        for is_progressive in [false, true] {
+            for (colour, drawn) in [(ColorType::Rgb, &colours), (ColorType::Luma, &greys)] {
+                let bytes = encoded(colour, sampling, is_progressive);
+                let ours = decode(&bytes, &Limits::default()).unwrap().image.pixels;
+                // zune-jpeg 0.5.15 makes a mess of these.
+                let is_misread = !is_progressive
+                    && colour == ColorType::Rgb
+                    && matches!(sampling, SamplingFactor::F_4_2 | SamplingFactor::F_1_4 | SamplingFactor::F_2_4);
+                let from_drawn = mean_difference(&ours, drawn);
+                let from_zune = mean_difference(&ours, &by_zune(&bytes).unwrap());
+                println!(
+                    "{colour:?} {sampling:?}, progressive {is_progressive}: {from_drawn:.2}, zune-jpeg {from_zune:.2}"
+                );
+                assert!(from_drawn < 3.5, "{colour:?} {sampling:?} {is_progressive}: {from_drawn} of 255 on average");
+                assert!(from_zune < 0.5 || is_misread, "{colour:?} {sampling:?} {is_progressive}: {from_zune}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_library_cannot_or_will_not_read_is_read_by_zune() {
+    let whole = encoded(ColorType::Rgb, SamplingFactor::F_2_2, false);
+    for bytes in [
+        encoded(ColorType::Cmyk, SamplingFactor::F_1_1, false),
+        encoded(ColorType::CmykAsYcck, SamplingFactor::F_1_1, false),
+        [&whole[..whole.len() / 2], &[0xff, 0xd9]].concat(),
+    ] {
+        let ours = decode(&bytes, &Limits::default()).ok().map(|decoded| decoded.image.pixels);
+        assert!(ours == by_zune(&bytes), "not what zune-jpeg makes of it");
+    }
+}
+
+#[test]
+fn a_picture_decoded_for_its_size_is_fitted_like_the_whole_one() {
+    let bytes = encoded(ColorType::Rgb, SamplingFactor::F_2_2, false);
+    let limits = Limits::default();
+    let whole = decode(&bytes, &limits).unwrap().image;
+    for how in [Fit::Border, Fit::KeepRatio, Fit::CenterCrop] {
+        for (size, shrink) in [(18, 8), (36, 4), (70, 2), (140, 1)] {
+            let shrunk = decode_for(&bytes, &limits, |width, height| how.scale(width, height, size)).unwrap();
+            assert_eq!((shrunk.shrink, shrunk.size), (shrink, (203, 149)), "{how:?} {size}");
+            let fitted = fit_shrunk(&shrunk, size, how, &limits).unwrap();
+            let expected = fit(&whole, size, how, &limits).unwrap();
+            assert_eq!((fitted.width, fitted.height), (expected.width, expected.height));
+            let mean = mean_difference(&fitted.pixels, &expected.pixels);
+            println!("{how:?} {size}: {mean:.2}");
+            assert!(mean < 3.0, "{how:?} to {size}: {mean} of 255 on average");
+        }
+    }
+}
