@@ -9,6 +9,7 @@ use affectory_nets::{MtcnnNets, Shifts, WindowAnswer};
 use rayon::prelude::*;
 
 use crate::boxes::{Candidate, Overlap, suppress};
+use crate::detector::nearest;
 use crate::windows::{Part, write_planes};
 use crate::{Detection, FaceDetector, FacesError};
 
@@ -17,6 +18,10 @@ const PROPOSAL_SIDE: f64 = 12.0;
 
 /// Windows in one batch of the later networks: bounds memory whatever the first one proposes.
 const BATCH: usize = 256;
+
+/// Sides of the windows in which a followed face is looked for, as shares of its box's longer side: it may have come
+/// nearer or moved.
+const FOLLOWING_WINDOWS: [f32; 3] = [1.0, 1.2, 1.5];
 
 /// What a user may set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,6 +97,26 @@ impl Mtcnn {
         keep(&found, 0.5, Overlap::Union)
     }
 
+    /// The second and third network on candidates of the first.
+    fn refined(&self, picture: &RgbImage, candidates: &[Candidate]) -> Vec<Detection> {
+        let [_, refine, output] = self.settings.thresholds;
+        let passed = self.pass(picture, candidates, MtcnnNets::REFINE_SIDE, refine, |w| self.nets.refine(w));
+        let candidates: Vec<Candidate> = keep(&passed, 0.7, Overlap::Union)
+            .into_iter()
+            .map(|(candidate, answer)| candidate.moved(answer.shifts, 1.0).squared())
+            .collect();
+
+        let passed: Vec<_> = self
+            .pass(picture, &candidates, MtcnnNets::OUTPUT_SIDE, output, |w| self.nets.answer(w))
+            .into_iter()
+            .map(|(window, answer)| (window.moved(answer.shifts, 1.0), (window, answer)))
+            .collect();
+        keep(&passed, 0.7, Overlap::Smaller)
+            .into_iter()
+            .filter_map(|(face, (window, answer))| detection(&face, &window, &answer))
+            .collect()
+    }
+
     /// One of the later networks on each candidate's window; those below the threshold go.
     fn pass(
         &self,
@@ -133,24 +158,21 @@ impl FaceDetector for Mtcnn {
             .map(|(candidate, shifts)| candidate.moved(shifts, 0.0).squared())
             .collect();
 
-        let [_, refine, output] = self.settings.thresholds;
-        let passed = self.pass(picture, &candidates, MtcnnNets::REFINE_SIDE, refine, |w| self.nets.refine(w));
-        let candidates: Vec<Candidate> = keep(&passed, 0.7, Overlap::Union)
-            .into_iter()
-            .map(|(candidate, answer)| candidate.moved(answer.shifts, 1.0).squared())
-            .collect();
-
-        let passed: Vec<_> = self
-            .pass(picture, &candidates, MtcnnNets::OUTPUT_SIDE, output, |w| self.nets.answer(w))
-            .into_iter()
-            .map(|(window, answer)| (window.moved(answer.shifts, 1.0), (window, answer)))
-            .collect();
-        let mut found: Vec<Detection> = keep(&passed, 0.7, Overlap::Smaller)
-            .into_iter()
-            .filter_map(|(face, (window, answer))| detection(&face, &window, &answer))
-            .collect();
+        let mut found = self.refined(picture, &candidates);
         found.sort_by(|a, b| b.bounding_box.area().total_cmp(&a.bounding_box.area()));
         found
+    }
+
+    /// The second and third network on windows around the last place: no pyramid, so two thousandths of a second.
+    fn follow(&self, picture: &RgbImage, last: BoundingBox) -> Option<Detection> {
+        let windows: Vec<Candidate> = FOLLOWING_WINDOWS
+            .iter()
+            .map(|scale| {
+                let BoundingBox { x, y, width, height } = last.squared(*scale);
+                Candidate { left: x, top: y, right: x + width, bottom: y + height, score: 1.0 }
+            })
+            .collect();
+        nearest(self.refined(picture, &windows), last)
     }
 }
 
