@@ -34,7 +34,8 @@ pub trait FaceDetector: Send + Sync {
         let found = self.detect(&part).into_iter().map(|found| {
             let b = found.bounding_box;
             let corner = placed(Point { x: b.x, y: b.y });
-            let bounding_box = BoundingBox { x: corner.x, y: corner.y, width: b.width * scale, height: b.height * scale };
+            let bounding_box =
+                BoundingBox { x: corner.x, y: corner.y, width: b.width * scale, height: b.height * scale };
             Detection { bounding_box, score: found.score, five: found.five.map(placed) }
         });
         nearest(found, last)

@@ -47,6 +47,11 @@ impl Ffmpeg {
         &self.version
     }
 
+    /// It answered before, and does not start now.
+    pub(crate) fn missing(&self, source: std::io::Error) -> VideoError {
+        VideoError::Missing { program: self.program.clone(), source }
+    }
+
     /// The program that reads headers; it comes with ffmpeg and lies beside it.
     pub(crate) fn probe_program(&self) -> PathBuf {
         let beside = self.program.with_file_name("ffprobe");

@@ -76,9 +76,8 @@ impl Frames {
         command.args(["-map", "0:v:0"]).args(ffmpeg.passthrough()).args(["-vf", STAMPS]);
         command.args(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]);
         command.stdin(if *source == Source::Stdin { Stdio::inherit() } else { Stdio::null() });
-        let missing = |source| VideoError::Missing { program: command.get_program().into(), source };
         let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut running = Running(spawned.map_err(missing)?);
+        let mut running = Running(spawned.map_err(|source| ffmpeg.missing(source))?);
         let (Some(stdout), Some(stderr)) = (running.0.stdout.take(), running.0.stderr.take()) else {
             return Err(VideoError::NotAVideo("it could not be listened to".into()));
         };

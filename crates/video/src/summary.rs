@@ -59,7 +59,8 @@ impl Summary {
         }
         (self.n_frames, self.last_s) = (self.n_frames + 1, time);
         for now in faces {
-            let face = self.faces.entry(now.face).or_insert_with(|| FaceSummary { first_s: time, ..Default::default() });
+            let face =
+                self.faces.entry(now.face).or_insert_with(|| FaceSummary { first_s: time, ..Default::default() });
             (face.n_frames, face.last_s, face.is_proxy) = (face.n_frames + 1, time, now.smooth.is_proxy);
             if let Some(label) = now.smooth.expression {
                 *face.expressions.entry(label).or_default() += 1;

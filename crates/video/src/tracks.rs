@@ -119,19 +119,14 @@ impl Tracks {
     /// Everybody in sight, by number.
     pub fn in_sight(&self) -> Vec<Followed> {
         let in_sight = self.tracks.iter().filter(|track| !track.is_lost);
-        let mut faces: Vec<Followed> = in_sight
-            .filter_map(|track| Some(Followed { face: track.face?, detection: track.detection }))
-            .collect();
+        let mut faces: Vec<Followed> =
+            in_sight.filter_map(|track| Some(Followed { face: track.face?, detection: track.detection })).collect();
         faces.sort_by_key(|followed| followed.face);
         faces
     }
 
     /// Places in `tracks` and in `found` that may be one, the least cost first; equal ones by their places.
-    fn pairs(
-        &self,
-        found: &[Detection],
-        cost: impl Fn(&Track, &Detection) -> Option<f32>,
-    ) -> Vec<(f32, usize, usize)> {
+    fn pairs(&self, found: &[Detection], cost: impl Fn(&Track, &Detection) -> Option<f32>) -> Vec<(f32, usize, usize)> {
         let mut pairs = Vec::new();
         for (at, track) in self.tracks.iter().enumerate() {
             let costs = found.iter().enumerate().filter_map(|(idx, found)| Some((cost(track, found)?, at, idx)));
