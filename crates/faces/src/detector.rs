@@ -22,11 +22,11 @@ pub trait FaceDetector: Send + Sync {
     /// All faces, the largest first. None found is an empty list.
     fn detect(&self, picture: &RgbImage) -> Vec<Detection>;
 
-    /// The face that lay under `last` in a picture shortly before, where it is now; `None` if it cannot be seen near there.
-    /// A detector that knows no quicker way looks at the surroundings: twice the box, enlarged or shrunk to at most 320
+    /// The face that was seen as `last` in a picture shortly before, where it is now; `None` if it cannot be seen near
+    /// there. A detector that knows no quicker way looks at the surroundings: twice the box, enlarged or shrunk to at most 320
     /// pixels a side.
-    fn follow(&self, picture: &RgbImage, last: BoundingBox) -> Option<Detection> {
-        let around = last.squared(2.0);
+    fn follow(&self, picture: &RgbImage, last: &Detection) -> Option<Detection> {
+        let around = last.bounding_box.squared(2.0);
         let side = around.width.round().clamp(64.0, 320.0);
         let part = crop_resize(picture, around, side as u32, side as u32);
         let scale = around.width / side;
@@ -38,18 +38,21 @@ pub trait FaceDetector: Send + Sync {
                 BoundingBox { x: corner.x, y: corner.y, width: b.width * scale, height: b.height * scale };
             Detection { bounding_box, score: found.score, five: found.five.map(placed) }
         });
-        nearest(found, last)
+        nearest(found, last.bounding_box)
     }
 }
 
-/// Less overlap with where a face was is another face.
+/// Less overlap with where a face was is another face, and from one picture to the next a face does not grow or shrink more
+/// than so many times: a box that does has lost it.
 const MIN_OVERLAP: f32 = 0.3;
+const MAX_GROWTH: f32 = 1.5;
 
 /// The detection that covers the last place best, if any does.
 pub(crate) fn nearest(found: impl IntoIterator<Item = Detection>, last: BoundingBox) -> Option<Detection> {
     let overlap = |face: &Detection| face.bounding_box.iou(last);
-    found
-        .into_iter()
-        .filter(|face| overlap(face) >= MIN_OVERLAP)
-        .max_by(|a, b| overlap(a).total_cmp(&overlap(b)).then(a.score.total_cmp(&b.score)))
+    let is_same = |face: &Detection| {
+        let growth = (face.bounding_box.area() / last.area()).sqrt();
+        overlap(face) >= MIN_OVERLAP && (1.0 / MAX_GROWTH..=MAX_GROWTH).contains(&growth)
+    };
+    found.into_iter().filter(is_same).max_by(|a, b| overlap(a).total_cmp(&overlap(b)).then(a.score.total_cmp(&b.score)))
 }

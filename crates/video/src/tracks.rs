@@ -3,7 +3,7 @@
 //! A face gets a number when it is born and keeps it while it is followed from frame to frame, or found again where it
 //! would be by now. Numbers count from 1 and are never given twice; after a cut nobody keeps one.
 
-use affectory_core::BoundingBox;
+use affectory_core::{BoundingBox, Point};
 use affectory_faces::Detection;
 
 /// At this overlap of a detection with a followed face, both are one.
@@ -66,11 +66,11 @@ impl Tracks {
     }
 
     /// Looks for everybody where they would be at `time` (seconds); says whether somebody was lost in this frame.
-    pub fn follow(&mut self, time: f64, look: impl Fn(BoundingBox) -> Option<Detection>) -> bool {
+    pub fn follow(&mut self, time: f64, look: impl Fn(&Detection) -> Option<Detection>) -> bool {
         self.tracks.retain(|track| time >= track.time && time - track.time <= KEPT_SECONDS);
         let mut lost = false;
         for track in self.tracks.iter_mut().filter(|track| !track.is_lost) {
-            match look(track.expected(time)) {
+            match look(&track.expected(time)) {
                 Some(detection) => track.see(detection, time),
                 None => {
                     track.is_lost = true;
@@ -95,7 +95,7 @@ impl Tracks {
         });
         self.join(pairs, found, time, &mut is_known);
         let pairs = self.pairs(found, |track, found| {
-            let (was, is) = (track.expected(time), found.bounding_box);
+            let (was, is) = (track.expected(time).bounding_box, found.bounding_box);
             let away = was.centre().distance(is.centre()) / was.width.max(is.width);
             let size = (was.area() / is.area()).sqrt();
             let is_near = away <= WITHIN_WIDTHS && (1.0 / WITHIN_SIZE..=WITHIN_SIZE).contains(&size);
@@ -173,10 +173,13 @@ impl Tracks {
 
 impl Track {
     /// Where it would be at `time`.
-    fn expected(&self, time: f64) -> BoundingBox {
+    fn expected(&self, time: f64) -> Detection {
         let seconds = (time - self.time).clamp(0.0, COASTS_SECONDS) as f32;
+        let [x, y] = self.speed.map(|speed| speed * seconds);
         let b = self.detection.bounding_box;
-        BoundingBox { x: b.x + self.speed[0] * seconds, y: b.y + self.speed[1] * seconds, ..b }
+        let bounding_box = BoundingBox { x: b.x + x, y: b.y + y, ..b };
+        let five = self.detection.five.map(|p| Point { x: p.x + x, y: p.y + y });
+        Detection { bounding_box, five, ..self.detection }
     }
 
     fn see(&mut self, detection: Detection, time: f64) {
@@ -198,7 +201,6 @@ impl Track {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use affectory_core::Point;
     use proptest::prelude::*;
 
     fn face(x: f32, y: f32, side: f32) -> Detection {
@@ -207,8 +209,8 @@ mod tests {
     }
 
     /// What following sees: the nearest of the faces there are.
-    fn near(faces: &[Detection], last: BoundingBox) -> Option<Detection> {
-        let overlap = |face: &&Detection| face.bounding_box.iou(last);
+    fn near(faces: &[Detection], last: &Detection) -> Option<Detection> {
+        let overlap = |face: &&Detection| face.bounding_box.iou(last.bounding_box);
         let best = faces.iter().max_by(|a, b| overlap(a).total_cmp(&overlap(b)))?;
         (overlap(&best) >= SAME).then_some(*best)
     }
