@@ -138,14 +138,7 @@ fn ours(clip: &Path) -> Run {
     let n_frames = frames.len();
     let rate = |from: usize, to: usize| (to - from) as f64 / (frames[to] - frames[from]);
     let tenth = n_frames / 10;
-    Run {
-        n_frames,
-        seconds,
-        first: rate(0, tenth),
-        last: rate(n_frames - 1 - tenth, n_frames - 1),
-        mb,
-        cpu,
-    }
+    Run { n_frames, seconds, first: rate(0, tenth), last: rate(n_frames - 1 - tenth, n_frames - 1), mb, cpu }
 }
 
 /// The most resident memory that a process had so far.

@@ -86,7 +86,8 @@ fn a_person_keeps_the_number_while_moving_and_a_cut_ends_it() {
     clip(folder.path(), "pan.mkv", 3.0, &[("10+110*t", "40+20*sin(6*t)")]);
     clip(folder.path(), "away.mkv", 1.0, &[]);
     std::fs::write(folder.path().join("parts"), "file pan.mkv\nfile away.mkv\nfile pan.mkv\n").unwrap();
-    let black = ["-f", "concat", "-i", "parts", "-vf", "drawbox=c=black:t=fill:enable='between(t,3,4)'", "all.mkv"];
+    let black =
+        ["-f", "concat", "-i", "parts", "-vf", "drawbox=c=black:t=fill:enable='gte(t,2.99)*lt(t,3.99)'", "all.mkv"];
     ffmpeg(folder.path(), &black);
     let (clip, csv) = (folder.path().join("all.mkv"), folder.path().join("all.csv"));
     let report = done(&predict(&[text(&clip), "--csv", text(&csv)]));
@@ -150,7 +151,7 @@ fn time_stamps_are_the_videos_own_also_when_its_rate_changes() {
     let probe = ["-v", "error", "-of", "csv=p=0", "-show_entries", "frame=pts_time", text(&clip)];
     let truth = Command::new("ffprobe").args(probe).output().unwrap();
     let truth: Vec<f64> =
-        String::from_utf8(truth.stdout).unwrap().lines().map(|l| l.trim_end_matches(',').parse().unwrap()).collect();
+        String::from_utf8(truth.stdout).unwrap().lines().filter_map(|l| l.trim_end_matches(',').parse().ok()).collect();
     let read: Vec<f64> = rows(&csv).iter().map(|row| row["time"].parse().unwrap()).collect();
     assert_eq!((read.len(), truth.len()), (50, 50));
     let truth_start = truth[0];
@@ -218,7 +219,7 @@ fn what_is_no_video_says_why_and_does_not_stop_the_rest() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    clip(folder.path(), "good.mkv", 1.0, &[("150", "60")]);
+    clip(folder.path(), "good.mkv", 3.0, &[("10+100*t", "60+20*sin(9*t)")]);
     let bytes = std::fs::read(path("good.mkv")).unwrap();
     std::fs::write(path("cut.mkv"), &bytes[..bytes.len() * 2 / 3]).unwrap();
     std::fs::write(path("text.mp4"), "no video").unwrap();

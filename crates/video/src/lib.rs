@@ -31,5 +31,5 @@ pub use smoothing::Smoother;
 pub use source::{Source, VideoInfo};
 pub use summary::{FaceSummary, Summary};
 pub use timeline::Timeline;
-pub use tracks::{Followed, Tracks};
+pub use tracks::{Followed, Sight, Tracks};
 pub use watch::{FaceNow, Watch, WatchSettings, smallest_face};

@@ -47,6 +47,10 @@ impl Source {
     /// Puts the input's arguments into a command of ffmpeg's.
     pub(crate) fn put_into(&self, command: &mut Command) {
         guard(command);
+        if !matches!(self, Source::File(_)) {
+            // Of a stream that is still going on nobody waits for more than a second before the first frame.
+            command.args(["-analyzeduration", "1000000"]);
+        }
         match self {
             Source::File(path) | Source::Pipe(path) => command.arg("-i").arg(file_argument(path)),
             Source::Stdin => command.args(["-i", "pipe:0"]),

@@ -27,6 +27,10 @@ const COASTS_SECONDS: f64 = 0.4;
 const SURE: f32 = 0.97;
 const FRAMES_OF_DOUBT: u32 = 3;
 
+/// A followed face is in doubt below this score, or if its box has grown or shrunk so many times since the last search.
+const CLEAR: f32 = 0.95;
+const CLEAR_GROWTH: f32 = 1.15;
+
 /// The speed is a mean over this time, seconds: boxes tremble.
 const SPEED_SECONDS: f64 = 0.15;
 
@@ -37,6 +41,17 @@ pub struct Followed {
     pub face: u32,
     /// Where it is.
     pub detection: Detection,
+}
+
+/// How following went in one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sight {
+    /// Everybody was seen again.
+    Clear,
+    /// Somebody was seen, but a hand or a shadow may have led the box astray.
+    Doubtful,
+    /// Somebody was lost.
+    Lost,
 }
 
 /// Everybody who is or was just seen.
@@ -57,6 +72,8 @@ struct Track {
     speed: [f32; 2],
     n_frames: u32,
     is_lost: bool,
+    /// Longer side of the box that the last search found, pixels.
+    searched_side: f32,
 }
 
 impl Tracks {
@@ -65,16 +82,22 @@ impl Tracks {
         self.tracks.clear();
     }
 
-    /// Looks for everybody where they would be at `time` (seconds); says whether somebody was lost in this frame.
-    pub fn follow(&mut self, time: f64, look: impl Fn(&Detection) -> Option<Detection>) -> bool {
+    /// Looks for everybody where they would be at `time` (seconds); says how that went for the worst of them.
+    pub fn follow(&mut self, time: f64, look: impl Fn(&Detection) -> Option<Detection>) -> Sight {
         self.tracks.retain(|track| time >= track.time && time - track.time <= KEPT_SECONDS);
-        let mut lost = false;
+        let mut sight = Sight::Clear;
         for track in self.tracks.iter_mut().filter(|track| !track.is_lost) {
             match look(&track.expected(time)) {
-                Some(detection) => track.see(detection, time),
+                Some(detection) => {
+                    track.see(detection, time);
+                    let growth = longer_side(&detection) / track.searched_side;
+                    if detection.score < CLEAR || !(1.0 / CLEAR_GROWTH..=CLEAR_GROWTH).contains(&growth) {
+                        sight = sight.max(Sight::Doubtful);
+                    }
+                }
                 None => {
                     track.is_lost = true;
-                    lost = true;
+                    sight = Sight::Lost;
                 }
             }
         }
@@ -82,7 +105,7 @@ impl Tracks {
         // Who was in doubt and is gone was nobody.
         self.tracks.retain(|track| track.face.is_some() || !track.is_lost);
         self.number();
-        lost
+        sight
     }
 
     /// Takes in all faces that a search of the whole frame found at `time`.
@@ -110,6 +133,7 @@ impl Tracks {
                 speed: [0.0; 2],
                 n_frames: 1,
                 is_lost: false,
+                searched_side: longer_side(detection),
             });
         }
         self.part();
@@ -142,6 +166,7 @@ impl Tracks {
             if !is_joined[at] && !is_known[idx] {
                 (is_joined[at], is_known[idx]) = (true, true);
                 self.tracks[at].see(found[idx], time);
+                self.tracks[at].searched_side = longer_side(&found[idx]);
             }
         }
     }
@@ -169,6 +194,10 @@ impl Tracks {
             }
         }
     }
+}
+
+fn longer_side(detection: &Detection) -> f32 {
+    detection.bounding_box.width.max(detection.bounding_box.height)
 }
 
 impl Track {
@@ -220,8 +249,8 @@ mod tests {
         let mut tracks = Tracks::default();
         let step = |(at, faces): (usize, &Vec<Detection>)| {
             let time = at as f64 / 25.0;
-            let lost = tracks.follow(time, |last| near(faces, last));
-            if lost || at.is_multiple_of(every) {
+            let sight = tracks.follow(time, |last| near(faces, last));
+            if sight == Sight::Lost || at.is_multiple_of(every) {
                 tracks.search(time, faces);
             }
             tracks.in_sight().iter().map(|followed| followed.face).collect()

@@ -5,11 +5,15 @@ use affectory_faces::FaceDetector;
 use affectory_learn::{Prediction, Predictor};
 
 use crate::cuts::Cuts;
+use crate::tracks::Sight;
 use crate::{Followed, Frame, Smoother, Tracks, VideoError};
 
 /// The smallest face that is looked for, unless the user says otherwise: this part of a frame's shorter side. Smaller ones
 /// cost most of a search's time and say little.
 const SMALLEST_PART: u32 = 15;
+
+/// Where somebody's box is in doubt, the whole frame is searched sooner: after this part of the usual time.
+const DOUBT_PART: f64 = 0.2;
 
 /// Detectors look for nothing smaller anyway.
 const SMALLEST_PX: u32 = 20;
@@ -82,13 +86,14 @@ impl<'a> Watch<'a> {
                     self.tracks.cut();
                     self.searched = None;
                 }
-                let lost = self.tracks.follow(frame.time, |last| detector.follow(&frame.image, last));
+                let sight = self.tracks.follow(frame.time, |last| detector.follow(&frame.image, last));
+                let wait = match sight {
+                    Sight::Lost => 0.0,
+                    Sight::Doubtful => self.settings.detect_every_s * DOUBT_PART,
+                    Sight::Clear => self.settings.detect_every_s,
+                };
                 // A clock that jumps back counts as much as time that has passed.
-                let is_due = self.searched.is_none_or(|at| {
-                    let seconds = frame.time - at;
-                    !(0.0..self.settings.detect_every_s).contains(&seconds)
-                });
-                if lost || is_due {
+                if self.searched.is_none_or(|at| !(0.0..wait).contains(&(frame.time - at))) {
                     self.tracks.search(frame.time, &detector.detect(&frame.image));
                     self.searched = Some(frame.time);
                 }

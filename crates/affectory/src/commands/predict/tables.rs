@@ -18,6 +18,7 @@ pub struct VideoTables {
     csv: Option<CsvTable>,
     parquet: Option<(RowTable, Place)>,
     labels: Vec<Expression>,
+    is_left: bool,
 }
 
 struct CsvTable {
@@ -58,7 +59,7 @@ impl VideoTables {
                 Some((RowTable::create(&place.partial, &columns)?, place))
             }
         };
-        Ok(Self { csv, parquet, labels })
+        Ok(Self { csv, parquet, labels, is_left: false })
     }
 
     /// Adds a frame: a row a face, or one without a face where nobody is seen.
@@ -71,14 +72,23 @@ impl VideoTables {
         }
         if let Some(CsvTable { writer, place: None }) = &mut self.csv {
             // Whoever reads along waits for this frame.
-            writer.flush().context("failed to write to standard output")?;
+            match writer.flush() {
+                // The reader has seen enough.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => self.is_left = true,
+                other => other.context("failed to write to standard output")?,
+            }
         }
         Ok(())
     }
 
+    /// Whether whoever read along on standard output has gone.
+    pub fn is_left(&self) -> bool {
+        self.is_left
+    }
+
     /// Gives the files their names.
     pub fn finish(self) -> anyhow::Result<()> {
-        if let Some(CsvTable { writer, place }) = self.csv {
+        if let Some(CsvTable { writer, place }) = self.csv.filter(|_| !self.is_left) {
             let shown = place.as_ref().map_or("standard output".into(), |place| shown(&place.place));
             let flush = || -> std::io::Result<()> {
                 writer.into_inner().map_err(|error| error.into_error())?.flush()?;
@@ -96,11 +106,15 @@ impl VideoTables {
 
     fn add_row(&mut self, row: &[Field<'_>]) -> anyhow::Result<()> {
         if let Some(CsvTable { writer, place }) = &mut self.csv {
+            let place = place.as_ref();
             let failed = || match place {
                 None => "failed to write to standard output".to_owned(),
                 Some(Place { partial, .. }) => format!("failed to write {}", shown(partial)),
             };
-            writer.write_record(row.iter().map(text)).with_context(failed)?;
+            match writer.write_record(row.iter().map(text)) {
+                Err(error) if place.is_none() && is_closed(&error) => self.is_left = true,
+                other => other.with_context(failed)?,
+            }
         }
         if let Some((table, _)) = &mut self.parquet {
             table.add(row)?;
@@ -154,6 +168,11 @@ impl Place {
     fn put(self) -> std::io::Result<()> {
         std::fs::rename(&self.partial, &self.place)
     }
+}
+
+/// Whether whoever read a stream has gone.
+fn is_closed(error: &csv::Error) -> bool {
+    matches!(error.kind(), csv::ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn columns(labels: &[Expression]) -> Vec<(String, ColumnType)> {

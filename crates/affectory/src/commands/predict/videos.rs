@@ -41,7 +41,7 @@ impl Job<'_> {
     pub fn read_all(&self, paths: &[PathBuf], n_before: usize, tables: &mut VideoTables) -> anyhow::Result<Vec<Video>> {
         let mut videos = Vec::new();
         for (number, path) in paths.iter().enumerate() {
-            if self.context.stop.is_requested() {
+            if self.context.stop.is_requested() || tables.is_left() {
                 break;
             }
             let source = Source::of(path);
@@ -99,6 +99,9 @@ impl Job<'_> {
             }
             self.context.bars.advance(1);
             frames.give_back(frame.image);
+            if tables.is_left() {
+                break;
+            }
         }
         if let Some(overlay) = overlay
             && let Err(error) = overlay.finish()
