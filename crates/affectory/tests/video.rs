@@ -228,7 +228,6 @@ fn what_is_no_video_says_why_and_does_not_stop_the_rest() {
     std::fs::write(path("hls.ts"), "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:2,\ngood.mkv\n#EXT-X-ENDLIST\n").unwrap();
     ffmpeg(folder.path(), &["-f", "lavfi", "-i", "sine=d=1", "sound.avi"]);
     std::fs::copy(portrait(), path("picture.mp4")).unwrap();
-    std::fs::remove_file(path("parts")).unwrap_or_default();
     let report = done(&predict(&[text(folder.path())]));
     // A picture is read as one, whatever it is called.
     assert_eq!(report["images"][0]["faces"].as_array().unwrap().len(), 1);
@@ -243,6 +242,9 @@ fn what_is_no_video_says_why_and_does_not_stop_the_rest() {
         let video = of(name);
         assert_eq!(video["frames"], 0, "{video:#}");
         assert!(video["error"].as_str().unwrap().contains("cannot read it as a video"), "{video:#}");
+    }
+    for name in ["list.mp4", "hls.ts"] {
+        assert!(of(name)["error"].as_str().unwrap().contains("a playlist"), "{:#}", of(name));
     }
     assert!(refused(&predict(&[text(&path("text.mp4"))])).contains("none of the 1 files"));
     let both = predict(&[text(&portrait()), text(&path("good.mkv")), "--csv", "x.csv"]);

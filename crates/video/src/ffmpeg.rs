@@ -107,8 +107,13 @@ impl Complaints {
     pub(crate) fn add(&self, line: &str) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // ffmpeg names itself and an address in memory before some lines: `[mov @ 0x55b5005bfe80] `.
-        let line = line.trim();
-        let line = line.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(line, |(_, text)| text);
+        let mut line = line.trim();
+        while let Some((_, text)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+            line = text;
+        }
+        if line.starts_with("Format not on whitelist") {
+            line = "a playlist, or another format that is not opened because it can point to other files";
+        }
         let is_idle = line.is_empty() || line.starts_with("Last message repeated") || line.contains("non monoton");
         if lines.len() < MAX_LINES && !is_idle && !lines.iter().any(|known| known == line) {
             lines.push(line.to_owned());
@@ -155,7 +160,7 @@ mod tests {
     fn complaints_are_bounded_and_lose_addresses() {
         let complaints = Complaints::default();
         complaints.add("[mov @ 0x55b5005bfe80] moov atom not found\n");
-        complaints.add("[mov @ 0x1] moov atom not found\n");
+        complaints.add("[mov @ 0x1] [x @ 0x2] moov atom not found\n");
         assert_eq!(complaints.text(""), "moov atom not found");
         for number in 0..100 {
             complaints.add(&number.to_string());

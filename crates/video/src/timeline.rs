@@ -133,7 +133,8 @@ impl Timeline {
         let (valence, above) = panel("valence", |bin| bin.valence / bin.n as f64, true);
         let (arousal, below) = panel("arousal", |bin| bin.arousal / bin.n as f64, false);
         let figure = Figure::new(2, 1).with_title(title).with_plots(vec![valence, arousal]);
-        let figure = figure.with_layouts(vec![above, below]).with_figure_size(1000.0, 620.0);
+        let figure =
+            figure.with_layouts(vec![above, below]).with_figure_size(1000.0, 620.0).with_shared_legend_bottom();
         Some(SvgBackend.render_scene(&figure.render()))
     }
 
