@@ -1,9 +1,13 @@
 //! Which commands are there, and what do they take? Words and defaults only; behaviour is in `commands`.
 
+mod predict;
+
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use predict::Predict;
 
 /// The whole life of a facial affect database: import, faces, releases, training, evaluation, prediction.
 #[derive(Debug, Parser)]
@@ -62,7 +66,7 @@ pub enum Command {
     ExportModel(ExportModel),
     /// Put several runs beside each other, with intervals and tests on the same images
     Compare(Compare),
-    /// Read expression, valence and arousal from pictures
+    /// Read expression, valence and arousal from pictures, videos and cameras
     Predict(Predict),
     /// Say what was found: database, storage, models, codecs
     Doctor,
@@ -767,29 +771,4 @@ pub struct Compare {
     /// Also write the tables as one HTML file
     #[arg(long, value_name = "HTML")]
     pub report: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct Predict {
-    /// Images or folders
-    #[arg(required = true)]
-    pub paths: Vec<PathBuf>,
-    /// Model to use: a run's folder, a model.safetensors, `face-api`, or the .toml of an ONNX model [default: affectory-s]
-    #[arg(long, value_name = "MODEL")]
-    pub model: Option<String>,
-    /// Each image is one face already cut out: do not look for faces
-    #[arg(long)]
-    pub crop: bool,
-    /// `mtcnn`, which is inside the program, or `yunet=FILE.onnx` [default: mtcnn]
-    #[arg(long, default_value = "mtcnn", hide_default_value = true, value_name = "DETECTOR")]
-    pub detector: Detector,
-    /// mtcnn: smallest face to look for, pixels
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(12..=4096))]
-    pub min_face: u32,
-    /// Write one CSV row a face
-    #[arg(long, value_name = "FILE")]
-    pub csv: Option<PathBuf>,
-    /// Write pictures with box, expression and circumplex to this folder
-    #[arg(long, value_name = "DIR")]
-    pub overlay: Option<PathBuf>,
 }

@@ -9,6 +9,7 @@ use affectory_nets::{MtcnnNets, Shifts, WindowAnswer};
 use rayon::prelude::*;
 
 use crate::boxes::{Candidate, Overlap, suppress};
+use crate::detector::nearest;
 use crate::windows::{Part, write_planes};
 use crate::{Detection, FaceDetector, FacesError};
 
@@ -17,6 +18,9 @@ const PROPOSAL_SIDE: f64 = 12.0;
 
 /// Windows in one batch of the later networks: bounds memory whatever the first one proposes.
 const BATCH: usize = 256;
+
+/// Sides of the windows in which a followed face is looked for, as shares of [`usual_square`]'s.
+const FOLLOWING_WINDOWS: [f32; 2] = [1.0, 1.15];
 
 /// What a user may set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,6 +96,26 @@ impl Mtcnn {
         keep(&found, 0.5, Overlap::Union)
     }
 
+    /// The second and third network on candidates of the first.
+    fn refined(&self, picture: &RgbImage, candidates: &[Candidate]) -> Vec<Detection> {
+        let [_, refine, output] = self.settings.thresholds;
+        let passed = self.pass(picture, candidates, MtcnnNets::REFINE_SIDE, refine, |w| self.nets.refine(w));
+        let candidates: Vec<Candidate> = keep(&passed, 0.7, Overlap::Union)
+            .into_iter()
+            .map(|(candidate, answer)| candidate.moved(answer.shifts, 1.0).squared())
+            .collect();
+
+        let passed: Vec<_> = self
+            .pass(picture, &candidates, MtcnnNets::OUTPUT_SIDE, output, |w| self.nets.answer(w))
+            .into_iter()
+            .map(|(window, answer)| (window.moved(answer.shifts, 1.0), (window, answer)))
+            .collect();
+        keep(&passed, 0.7, Overlap::Smaller)
+            .into_iter()
+            .filter_map(|(face, (window, answer))| detection(&face, &window, &answer))
+            .collect()
+    }
+
     /// One of the later networks on each candidate's window; those below the threshold go.
     fn pass(
         &self,
@@ -133,25 +157,37 @@ impl FaceDetector for Mtcnn {
             .map(|(candidate, shifts)| candidate.moved(shifts, 0.0).squared())
             .collect();
 
-        let [_, refine, output] = self.settings.thresholds;
-        let passed = self.pass(picture, &candidates, MtcnnNets::REFINE_SIDE, refine, |w| self.nets.refine(w));
-        let candidates: Vec<Candidate> = keep(&passed, 0.7, Overlap::Union)
-            .into_iter()
-            .map(|(candidate, answer)| candidate.moved(answer.shifts, 1.0).squared())
-            .collect();
-
-        let passed: Vec<_> = self
-            .pass(picture, &candidates, MtcnnNets::OUTPUT_SIDE, output, |w| self.nets.answer(w))
-            .into_iter()
-            .map(|(window, answer)| (window.moved(answer.shifts, 1.0), (window, answer)))
-            .collect();
-        let mut found: Vec<Detection> = keep(&passed, 0.7, Overlap::Smaller)
-            .into_iter()
-            .filter_map(|(face, (window, answer))| detection(&face, &window, &answer))
-            .collect();
+        let mut found = self.refined(picture, &candidates);
         found.sort_by(|a, b| b.bounding_box.area().total_cmp(&a.bounding_box.area()));
         found
     }
+
+    /// The second and third network on windows around the last place: no pyramid, so two thousandths of a second.
+    fn follow(&self, picture: &RgbImage, last: &Detection) -> Option<Detection> {
+        let windows = FOLLOWING_WINDOWS.map(|scale| {
+            let BoundingBox { x, y, width, height } = usual_square(last).squared(scale);
+            Candidate { left: x, top: y, right: x + width, bottom: y + height, score: 1.0 }
+        });
+        nearest(self.refined(picture, &windows), last.bounding_box)
+    }
+}
+
+/// The square that a search usually finds around five points. Following starts from it and not from the last box: a box that
+/// follows from a box grows from frame to frame, above all at the picture's edge, points stay on the face. On 349 faces in
+/// the wild its side is 0.86 to 1.09 times the found box's longer side for 94 %.
+fn usual_square(face: &Detection) -> BoundingBox {
+    let [left_eye, right_eye, _, left_mouth, right_mouth] = face.five;
+    let between = |a: Point, b: Point| Point { x: f32::midpoint(a.x, b.x), y: f32::midpoint(a.y, b.y) };
+    let (eyes, mouth) = (between(left_eye, right_eye), between(left_mouth, right_mouth));
+    let side = (1.9 * eyes.distance(mouth)).hypot(2.0 * left_eye.distance(right_eye));
+    let longer = face.bounding_box.width.max(face.bounding_box.height);
+    // Points of another detector may coincide.
+    if !(0.4..=2.5).contains(&(side / longer)) {
+        return face.bounding_box.squared(1.0);
+    }
+    let middle = between(eyes, mouth);
+    let (x, y) = (middle.x + 0.19 * (eyes.x - mouth.x), middle.y + 0.19 * (eyes.y - mouth.y));
+    BoundingBox { x: x - side / 2.0, y: y - side / 2.0, width: side, height: side }
 }
 
 /// Those that no better one covers, with what belongs to them.

@@ -31,7 +31,11 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(crate) fn check_pixels(&self, width: u64, height: u64) -> Result<(), ImagingError> {
+    /// Whether so many pixels may be allocated.
+    ///
+    /// # Errors
+    /// [`ImagingError::TooManyPixels`], or [`ImagingError::UnknownFormat`] for a side of 0.
+    pub fn check_pixels(&self, width: u64, height: u64) -> Result<(), ImagingError> {
         match width.checked_mul(height) {
             Some(0) => Err(ImagingError::UnknownFormat("a side of 0 pixels".into())),
             Some(pixels) if pixels <= self.max_pixels => Ok(()),

@@ -384,7 +384,7 @@ impl Predictor {
 }
 
 /// The most probable category, the first of equals.
-pub(crate) fn likeliest(probabilities: &[(Expression, f32)]) -> Option<Expression> {
+pub fn likeliest(probabilities: &[(Expression, f32)]) -> Option<Expression> {
     probabilities.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a }).map(|(label, _)| label)
 }
 

@@ -22,6 +22,7 @@ mod item;
 mod load;
 mod names;
 pub mod npy;
+pub mod rows;
 mod verify;
 
 pub use error::ReleaseError;

@@ -2,8 +2,9 @@
 
 use affectory_imaging::{ImageFormat, JPEG_DECODER};
 use affectory_learn::{Predictor, Recipe};
+use affectory_video::Ffmpeg;
 
-use super::{Context, shown};
+use super::{Context, ffmpeg, shown};
 use crate::environment::variable;
 use crate::failure::printable;
 
@@ -19,8 +20,13 @@ pub async fn run(context: &Context) -> anyhow::Result<()> {
         || "needs ONNX Runtime: ORT_DYLIB_PATH is not set".to_owned(),
         |path| format!("by {}", printable(path)),
     );
+    let ffmpeg = Ffmpeg::find(&ffmpeg());
+    let video = match &ffmpeg {
+        Ok(ffmpeg) => format!("by ffmpeg {}", printable(ffmpeg.version())),
+        Err(error) => format!("none: {}", printable(&error.to_string())),
+    };
     let mut text = format!(
-        "affectory {version}, {n_threads} threads\nimages     {} (jpeg by {JPEG_DECODER})\nrecipes    {}\nmodel      {}; also face-api, and ONNX models by manifest\ndetectors  mtcnn with 68 landmarks; yunet=FILE.onnx {onnx}\n",
+        "affectory {version}, {n_threads} threads\nimages     {} (jpeg by {JPEG_DECODER})\nvideos     {video}\nrecipes    {}\nmodel      {}; also face-api, and ONNX models by manifest\ndetectors  mtcnn with 68 landmarks; yunet=FILE.onnx {onnx}\n",
         formats.join(", "),
         recipes.join(", "),
         model.name()
@@ -28,6 +34,7 @@ pub async fn run(context: &Context) -> anyhow::Result<()> {
     let mut json = serde_json::json!({
         "version": version, "threads": n_threads, "images": formats, "jpeg_decoder": JPEG_DECODER, "recipes": recipes, "model": model.name(),
         "detectors": ["mtcnn"], "onnx_runtime": runtime,
+        "ffmpeg": ffmpeg.ok().map(|ffmpeg| ffmpeg.version().to_owned()),
         "project": null,
     });
     match context.open().await {

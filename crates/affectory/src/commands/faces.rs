@@ -25,11 +25,15 @@ pub async fn run(context: &Context, command: FacesCommand) -> anyhow::Result<()>
 
 /// A detector with the landmark network.
 pub fn finder(detector: &Detector, min_face: u32) -> anyhow::Result<FaceFinder> {
-    let detector: Box<dyn FaceDetector> = match detector {
+    Ok(FaceFinder::new(self::detector(detector, min_face)?)?)
+}
+
+/// A detector by itself.
+pub fn detector(detector: &Detector, min_face: u32) -> anyhow::Result<Box<dyn FaceDetector>> {
+    Ok(match detector {
         Detector::Mtcnn => Box::new(Mtcnn::bundled(MtcnnSettings { min_face, ..MtcnnSettings::default() })?),
         Detector::Yunet(model) => Box::new(Yunet::open(model, &onnx_runtime())?),
-    };
-    Ok(FaceFinder::new(detector)?)
+    })
 }
 
 async fn look(context: &Context, project: &Project, args: &FacesRun) -> anyhow::Result<()> {

@@ -103,6 +103,11 @@ fn onnx_runtime() -> PathBuf {
     environment::variable("ORT_DYLIB_PATH").map_or_else(|| "libonnxruntime.so".into(), PathBuf::from)
 }
 
+/// The program that reads videos.
+fn ffmpeg() -> PathBuf {
+    environment::variable("AFFECTORY_FFMPEG").map_or_else(|| "ffmpeg".into(), PathBuf::from)
+}
+
 /// The model that `--model` names, else the one inside the program.
 fn model(name: Option<&str>) -> anyhow::Result<Predictor> {
     Ok(Predictor::open(name.unwrap_or("affectory-s"), &onnx_runtime())?)

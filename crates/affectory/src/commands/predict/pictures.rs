@@ -1,4 +1,4 @@
-//! `affectory predict`: reads expression, valence and arousal from pictures.
+//! What do pictures show? One answer a face, as text, JSON, a row, a drawing.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,21 +7,22 @@ use affectory_core::{BoundingBox, LabelSet, Progress as _};
 use affectory_faces::{FaceFinder, FoundFace, MtcnnSettings};
 use affectory_imaging::{Limits, OverlayFace, RgbImage, decode, overlay_svg};
 use affectory_learn::{Prediction, Predictor};
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
-use super::{Context, evaluate, faces, shown};
-use crate::cli::{Detector, Predict};
+use super::inputs::overlay_name;
+use crate::cli::Detector;
+use crate::commands::{Context, evaluate, faces, shown};
 use crate::failure::printable;
 
-/// Folders inside folders are followed this deep.
-const MAX_DEPTH: u32 = 8;
-
 /// One picture's answer.
-struct Picture {
-    path: PathBuf,
+pub struct Picture {
+    /// Where it lies.
+    pub path: PathBuf,
     size: Option<(u32, u32)>,
-    faces: Vec<ReadFace>,
-    error: Option<String>,
+    /// Everybody in it.
+    pub faces: Vec<ReadFace>,
+    /// Why it could not be read.
+    pub error: Option<String>,
 }
 
 /// One face's answer.
@@ -40,48 +41,16 @@ pub struct Reader {
     predictor: Predictor,
 }
 
-pub fn run(context: &Context, args: &Predict) -> anyhow::Result<()> {
-    let predictor = super::model(args.model.as_deref())?;
-    let finder = if args.crop { None } else { Some(faces::finder(&args.detector, args.min_face)?) };
-    let reader = Reader { finder, predictor };
-    let pictures = read_pictures(context, &reader, &args.paths, args.overlay.as_deref())?;
-    let predictor = &reader.predictor;
-    if let Some(path) = &args.csv {
-        let mut table = Table::new(predictor.labels())?;
-        for picture in &pictures {
-            for face in &picture.faces {
-                table.add(&picture.path.to_string_lossy(), &face.prediction)?;
-            }
-        }
-        evaluate::write_file(path, table.finish()?.as_bytes())?;
-    }
-    context.print(&text(&pictures, predictor), &json(&pictures, predictor))?;
-    let n_failed = pictures.iter().filter(|p| p.error.is_some()).count();
-    if n_failed == pictures.len() {
-        bail!("none of the {n_failed} files could be read as a picture");
-    }
-    Ok(())
-}
-
-fn read_pictures(
+/// Reads pictures, the first of which has the number 1 in an overlay's name.
+pub fn read_pictures(
     context: &Context,
     reader: &Reader,
-    paths: &[PathBuf],
+    paths: Vec<PathBuf>,
     overlay: Option<&Path>,
 ) -> anyhow::Result<Vec<Picture>> {
-    let mut files = Vec::new();
-    for path in paths {
-        collect(path, MAX_DEPTH, &mut files)?;
-    }
-    if files.is_empty() {
-        bail!("no picture in {} (jpg, jpeg, png, webp, gif, bmp)", shown(&paths[0]));
-    }
-    if let Some(folder) = overlay {
-        std::fs::create_dir_all(folder).with_context(|| format!("failed to create {}", shown(folder)))?;
-    }
     let mut pictures = Vec::new();
-    context.bars.begin("predict", Some(files.len() as u64));
-    for (number, path) in files.into_iter().enumerate() {
+    context.bars.begin("predict", Some(paths.len() as u64));
+    for (number, path) in paths.into_iter().enumerate() {
         if context.stop.is_requested() {
             bail!("stopped");
         }
@@ -101,16 +70,23 @@ fn read_picture(reader: &Reader, path: PathBuf, overlay: Option<(&Path, usize)>)
     };
     let faces = reader.read(&image)?;
     if let Some((folder, number)) = overlay {
-        let stem: String = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        let stem: String =
-            stem.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
-        let name = format!("{:04}-{}.svg", number + 1, stem.chars().take(80).collect::<String>());
+        let name = format!("{}.svg", overlay_name(number, &path));
         evaluate::write_file(&folder.join(name), self::overlay(&image, &faces)?.as_bytes())?;
     }
     Ok(Picture { path, size: Some((image.width, image.height)), faces, error: None })
 }
 
 impl Reader {
+    /// A detector, or none where each picture is a face, and a model.
+    pub fn new(finder: Option<FaceFinder>, predictor: Predictor) -> Self {
+        Self { finder, predictor }
+    }
+
+    /// The model.
+    pub fn predictor(&self) -> &Predictor {
+        &self.predictor
+    }
+
     /// The detector and the model inside the program.
     pub fn bundled() -> anyhow::Result<Self> {
         let finder = Some(faces::finder(&Detector::Mtcnn, MtcnnSettings::default().min_face)?);
@@ -166,37 +142,9 @@ fn read_limited(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|e| e.to_string())
 }
 
-/// A file named by the user counts whatever its name; in folders, names of pictures count.
-fn collect(path: &Path, depth: u32, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let reading = || format!("failed to read {}", shown(path));
-    if !std::fs::metadata(path).with_context(reading)?.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    let mut entries: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(path).with_context(reading)? {
-        entries.push(entry.with_context(reading)?.path());
-    }
-    entries.sort();
-    for entry in entries {
-        if entry.is_dir() {
-            if depth > 0 && !entry.is_symlink() {
-                collect(&entry, depth - 1, files)?;
-            }
-        } else if is_picture(&entry) {
-            files.push(entry);
-        }
-    }
-    Ok(())
-}
-
-fn is_picture(path: &Path) -> bool {
-    let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    ["jpg", "jpeg", "png", "webp", "gif", "bmp"].contains(&ending.as_str())
-}
-
-fn text(pictures: &[Picture], predictor: &Predictor) -> String {
-    let mut text = format!("model {}\n", predictor.name());
+/// A line a face.
+pub fn text(pictures: &[Picture]) -> String {
+    let mut text = String::new();
     for picture in pictures {
         if let Some(error) = &picture.error {
             let _ = writeln!(text, "{}: {}", shown(&picture.path), printable(error.trim()));
@@ -223,8 +171,9 @@ fn text(pictures: &[Picture], predictor: &Predictor) -> String {
     text
 }
 
-fn json(pictures: &[Picture], predictor: &Predictor) -> serde_json::Value {
-    let images: Vec<_> = pictures
+/// The contract's `images`.
+pub fn json(pictures: &[Picture]) -> Vec<serde_json::Value> {
+    pictures
         .iter()
         .map(|picture| {
             let faces: Vec<_> = picture
@@ -255,8 +204,7 @@ fn json(pictures: &[Picture], predictor: &Predictor) -> serde_json::Value {
                 "faces": faces,
             })
         })
-        .collect();
-    serde_json::json!({ "model": predictor.name(), "images": images })
+        .collect()
 }
 
 /// Predictions as the contract's CSV, one row a face, readable by `affectory evaluate`.
