@@ -4,6 +4,10 @@
 //! `AFFECTORY_DATA` names (without, the portrait inside the program is read again and again) and a Python that has
 //! torchvision and Pillow in `AFFECTORY_YARDSTICK_PYTHON`. All sides: decoding, a square crop, bilinear with antialiasing,
 //! f32 from 0 to 1; one thread, user and system time. Sides take turns; what is printed is each one's median.
+//!
+//! Whether glibc gives a picture's memory back after each one is a matter of luck with Python (at 1280x960 torchvision takes
+//! 6.0 or 11.1 ms, Pillow 6.1 or 13.4, alone in a process mostly the latter; the difference is 2,000 page faults). Here
+//! the yardsticks are told to keep it, so that decoders are compared and not allocators; ours keeps it by itself.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
@@ -159,6 +163,9 @@ fn theirs(python: &str, folder: &Path, jpegs: &[Vec<u8>], crop: [usize; 3], n_ro
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/decode.py");
     let mut child = Command::new(python)
         .arg(script)
+        // Memory is kept, not given back after each picture; see above.
+        .env("MALLOC_MMAP_THRESHOLD_", (32 << 20).to_string())
+        .env("MALLOC_TRIM_THRESHOLD_", (1 << 30).to_string())
         .args(crop.map(|v| v.to_string()))
         .arg(n_rounds.div_ceil(3).to_string())
         .stdin(Stdio::piped())
