@@ -1,6 +1,7 @@
 //! Does libjpeg-turbo see what zune-jpeg sees, and how near is a picture that it decoded smaller?
 
 #![cfg(feature = "turbojpeg")]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first error")]
 
 use affectory_imaging::{Fit, Limits, decode, decode_for, fit, fit_shrunk};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
