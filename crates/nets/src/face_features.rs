@@ -6,8 +6,9 @@
 use burn::tensor::activation::relu;
 use burn::tensor::module::{avg_pool2d, conv2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
+use crate::layers::{planes, same};
 use crate::weights::{Weights, WeightsError};
 
 /// Side of the pictures it takes.
@@ -59,18 +60,10 @@ impl Conv {
     }
 
     fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
-        // "Same" with stride 2 on an even side pads only at the end; with stride 1 at both.
-        let start = usize::from(self.stride == 1);
-        let maps = maps.pad((start, 1, start, 1), 0.0);
-        let groups = if self.across.is_some() { maps.dims()[1] } else { 1 };
-        let options = |stride, groups| ConvOptions::new([stride, stride], [0, 0], [1, 1], groups);
-        match &self.across {
-            None => conv2d(maps, self.spatial.clone(), Some(self.bias.clone()), options(self.stride, 1)),
-            Some(across) => {
-                let maps = conv2d(maps, self.spatial.clone(), None, options(self.stride, groups));
-                conv2d(maps, across.clone(), Some(self.bias.clone()), options(1, 1))
-            }
-        }
+        let Some(across) = &self.across else { return same(maps, &self.spatial, Some(&self.bias), self.stride, 1) };
+        let groups = maps.dims()[1];
+        let maps = same(maps, &self.spatial, None, self.stride, groups);
+        conv2d(maps, across.clone(), Some(self.bias.clone()), ConvOptions::new([1, 1], [0, 0], [1, 1], 1))
     }
 }
 
@@ -101,17 +94,7 @@ impl FaceFeatures {
 
     /// Faces of 112x112 in RGB bytes, one after the other; `[faces, 256]`.
     pub(crate) fn of(&self, faces: &[u8]) -> Tensor<2> {
-        let n_values = 3 * SIDE * SIDE;
-        let n = faces.len() / n_values;
-        let mut values = vec![0.0f32; n * n_values];
-        for (face, out) in faces.chunks_exact(n_values).zip(values.chunks_exact_mut(n_values)) {
-            for (at, pixel) in face.chunks_exact(3).enumerate() {
-                for (channel, mean) in MEANS.iter().enumerate() {
-                    out[channel * SIDE * SIDE + at] = (f32::from(pixel[channel]) - mean) / 255.0;
-                }
-            }
-        }
-        let mut maps = Tensor::<4>::from_data(TensorData::new(values, [n, 3, SIDE, SIDE]), &self.device);
+        let mut maps = planes(faces, SIDE, |channel, byte| (f32::from(byte) - MEANS[channel]) / 255.0, &self.device);
         for group in &self.groups {
             maps = group.forward(maps);
         }

@@ -4,11 +4,10 @@
 //! the name `faceres` (MIT): 224x224 pixels to 1,024 pooled features, which a lab without a GPU puts linear machines on.
 //! Its heads for age and gender are left out.
 
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::kernels;
+use crate::layers::{planes, same};
 use crate::weights::{Weights, WeightsError};
 
 /// Converted by `assets/convert.py`; origin, licence and hash are in `assets/README.md`. 16-bit floats, as they came.
@@ -76,34 +75,16 @@ impl FaceIdentity {
     /// Faces of 224x224 in RGB bytes, one after the other, each the square around a face box; `[faces, 1024]`, each at least
     /// 0, row by row.
     pub fn features(&self, faces: &[u8]) -> Vec<f32> {
-        let n_places = Self::SIDE * Self::SIDE;
-        let n = faces.len() / (3 * n_places);
-        let mut values = vec![0.0f32; n * 3 * n_places];
-        for (face, out) in faces.chunks_exact(3 * n_places).zip(values.chunks_exact_mut(3 * n_places)) {
-            for (at, pixel) in face.chunks_exact(3).enumerate() {
-                for (channel, value) in pixel.iter().enumerate() {
-                    out[channel * n_places + at] = f32::from(*value);
-                }
-            }
-        }
-        let maps = Tensor::from_data(TensorData::new(values, [n, 3, Self::SIDE, Self::SIDE]), &Device::flex());
-        let mut maps = finished(spatial(maps, &self.first, 2, 1), &self.first_shift);
+        let maps = planes(faces, Self::SIDE, |_, byte| f32::from(byte), &Device::flex());
+        let mut maps = finished(same(maps, &self.first, None, 2, 1), &self.first_shift);
         for pair in &self.pairs {
             let groups = maps.dims()[1];
-            let seen = spatial(maps, &pair.spatial, pair.stride, groups) * pair.scale.clone();
+            let seen = same(maps, &pair.spatial, None, pair.stride, groups) * pair.scale.clone();
             let seen = finished(seen, &pair.spatial_shift);
             maps = finished(kernels::convolve(seen, pair.across.clone(), 1, 0), &pair.across_shift);
         }
         maps.mean_dim(3).mean_dim(2).into_data().iter::<f32>().collect()
     }
-}
-
-/// A 3x3 convolution that keeps the size, or halves it. TensorFlow's "same" with stride 2 on an even side pads only at the
-/// end; with stride 1 at both.
-fn spatial(maps: Tensor<4>, kernel: &Tensor<4>, stride: usize, groups: usize) -> Tensor<4> {
-    let start = usize::from(stride == 1);
-    let maps = maps.pad((start, 1, start, 1), 0.0);
-    conv2d(maps, kernel.clone(), None, ConvOptions::new([stride, stride], [0, 0], [1, 1], groups))
 }
 
 /// A shift of each channel, then ReLU6.

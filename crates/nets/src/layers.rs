@@ -1,9 +1,9 @@
-//! Which layers do the converted networks share? Weights as PyTorch lays them out, inference only.
+//! Which steps do the converted networks share? Weights as PyTorch lays them out, inference only.
 
 use burn::tensor::activation::prelu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::weights::{Weights, WeightsError};
 
@@ -72,4 +72,34 @@ impl Dense {
             None => features,
         }
     }
+}
+
+/// Square pictures in RGB bytes, one after the other, as `[pictures, 3, side, side]`; `value` is what a byte of a channel
+/// becomes.
+pub(crate) fn planes(pictures: &[u8], side: usize, value: impl Fn(usize, u8) -> f32, device: &Device) -> Tensor<4> {
+    let n_places = side * side;
+    let n = pictures.len() / (3 * n_places);
+    let mut values = vec![0.0f32; n * 3 * n_places];
+    for (picture, out) in pictures.chunks_exact(3 * n_places).zip(values.chunks_exact_mut(3 * n_places)) {
+        for (at, pixel) in picture.chunks_exact(3).enumerate() {
+            for (channel, byte) in pixel.iter().enumerate() {
+                out[channel * n_places + at] = value(channel, *byte);
+            }
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [n, 3, side, side]), device)
+}
+
+/// A 3x3 convolution that keeps the size, or with stride 2 halves it, padded as TensorFlow's "same": with stride
+/// 2 on an even side only at the end, with stride 1 at both.
+pub(crate) fn same(
+    maps: Tensor<4>,
+    kernel: &Tensor<4>,
+    bias: Option<&Tensor<1>>,
+    stride: usize,
+    groups: usize,
+) -> Tensor<4> {
+    let start = usize::from(stride == 1);
+    let maps = maps.pad((start, 1, start, 1), 0.0);
+    conv2d(maps, kernel.clone(), bias.cloned(), ConvOptions::new([stride, stride], [0, 0], [1, 1], groups))
 }

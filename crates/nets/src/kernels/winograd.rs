@@ -8,11 +8,15 @@
 //! Tiles of a few pictures, or of some tile rows of one, are a block; blocks go to threads, nothing depends on which. In
 //! a block channels lie innermost, padded to whole registers, so that maps of any width fill them.
 
+mod places;
+mod tiles;
+
 use std::ops::Range;
 
-use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use self::places::{Frame, Laid, lay, take_up};
+use self::tiles::{Gradients, Inputs, Products, Transform};
 use super::convolution::{Finish, Sizes, sum_of_parts};
 use super::matrix::{Layout, Place, multiply};
 use crate::wide::widened;
@@ -89,25 +93,6 @@ struct Scratch {
     output: Laid,
     tiles: Vec<f32>,
     products: Vec<f32>,
-}
-
-/// Values of rows of a picture, channels innermost.
-#[derive(Default)]
-struct Laid {
-    values: Vec<f32>,
-    rows: Range<usize>,
-}
-
-impl Laid {
-    /// Room for rows of a picture; 0 where the picture is not, because what lay there before had the same rows.
-    fn room_for(&mut self, rows: &Range<usize>, n_values: usize) -> &mut [f32] {
-        if self.rows != *rows || self.values.len() != n_values {
-            self.values.clear();
-            self.values.resize(n_values, 0.0);
-            self.rows = rows.clone();
-        }
-        &mut self.values
-    }
 }
 
 /// As [`super::convolution::convolve`], for sizes that [`suits`] names.
@@ -273,229 +258,6 @@ fn points_to_outputs(
         widened(Transform { block, channels, first_tile, from, to: &mut *laid });
         take_up(laid, sizes, Frame { first_row: 2 * block.rows.start, margin: 0, columns, channels }, planes);
     }
-}
-
-/// Channels and places are exchanged in squares of this side.
-const SQUARE: usize = 8;
-
-/// Rows of a picture in memory whose channels lie innermost, `[rows, columns, channels]`: the picture's `first_row` is
-/// moved down and right by `margin`.
-#[derive(Debug, Clone, Copy)]
-struct Frame {
-    first_row: usize,
-    margin: usize,
-    columns: usize,
-    channels: usize,
-}
-
-impl Frame {
-    /// The picture's rows that a frame of `n_values` holds.
-    fn rows(self, n_values: usize, height: usize) -> Range<usize> {
-        let n_rows = n_values / (self.columns * self.channels);
-        self.first_row.saturating_sub(self.margin)..(self.first_row + n_rows - self.margin).min(height)
-    }
-
-    /// Where the values of the places of those rows begin, row by row.
-    #[inline(always)]
-    fn places(self, rows: &Range<usize>, width: usize) -> impl Iterator<Item = usize> {
-        let top = rows.start + self.margin - self.first_row;
-        (top..top + rows.len()).flat_map(move |row| {
-            let first = row * self.columns + self.margin;
-            (first..first + width).map(move |place| place * self.channels)
-        })
-    }
-}
-
-/// Copies the rows of a picture that the frame has room for. What lies outside the picture is not touched: it was 0.
-fn lay(planes: &[f32], sizes: Sizes, frame: Frame, laid: &mut [f32]) {
-    let plane = sizes.height * sizes.width;
-    let rows = frame.rows(laid.len(), sizes.height);
-    let inside = rows.start * sizes.width..rows.end * sizes.width;
-    for (group, planes) in planes.chunks(SQUARE * plane).enumerate() {
-        let n_planes = planes.len() / plane;
-        // Of the last group the missing planes repeat one that is there; they lie in the padding and meet weights of 0.
-        let runs: [&[f32]; SQUARE] = std::array::from_fn(|n| &planes[n.min(n_planes - 1) * plane..][inside.clone()]);
-        let squares = runs.map(|run| run.as_chunks::<SQUARE>());
-        let mut places = frame.places(&rows, sizes.width).map(|place| place + group * SQUARE);
-        for square in 0..squares[0].0.len() {
-            let square: [[f32; SQUARE]; SQUARE] = std::array::from_fn(|n| squares[n].0[square]);
-            for (column, place) in (0..SQUARE).zip(&mut places) {
-                let values: [f32; SQUARE] = std::array::from_fn(|n| square[n][column]);
-                laid[place..][..SQUARE].copy_from_slice(&values);
-            }
-        }
-        for (column, place) in places.enumerate() {
-            let values: [f32; SQUARE] = std::array::from_fn(|n| squares[n].1[column]);
-            laid[place..][..SQUARE].copy_from_slice(&values);
-        }
-    }
-}
-
-/// Copies the rows that the frame holds to their picture.
-fn take_up(laid: &[f32], sizes: Sizes, frame: Frame, planes: &mut [f32]) {
-    let plane = sizes.height * sizes.width;
-    let rows = frame.rows(laid.len(), sizes.height);
-    let inside = rows.start * sizes.width..rows.end * sizes.width;
-    for (group, planes) in planes.chunks_mut(SQUARE * plane).enumerate() {
-        let mut runs = planes.chunks_exact_mut(plane).map(|plane| plane[inside.clone()].as_chunks_mut::<SQUARE>());
-        let mut runs: [(&mut [[f32; SQUARE]], &mut [f32]); SQUARE] =
-            std::array::from_fn(|_| runs.next().unwrap_or_default());
-        let mut places = frame.places(&rows, sizes.width).map(|place| place + group * SQUARE);
-        for square_idx in 0..inside.len() / SQUARE {
-            let mut square = [[0.0; SQUARE]; SQUARE];
-            for (values, place) in square.iter_mut().zip(&mut places) {
-                values.copy_from_slice(&laid[place..][..SQUARE]);
-            }
-            for (n, (squares, _)) in runs.iter_mut().enumerate() {
-                if let Some(out) = squares.get_mut(square_idx) {
-                    *out = std::array::from_fn(|column| square[column][n]);
-                }
-            }
-        }
-        for (column, place) in places.enumerate() {
-            for ((_, rest), value) in runs.iter_mut().zip(&laid[place..][..SQUARE]) {
-                if let Some(out) = rest.get_mut(column) {
-                    *out = *value;
-                }
-            }
-        }
-    }
-}
-
-/// A transform of the tiles of one picture, a register of channels at a time.
-struct Transform<'a, F, T> {
-    block: &'a Block,
-    /// Padded.
-    channels: usize,
-    /// The picture's first tile in the block.
-    first_tile: usize,
-    from: F,
-    to: T,
-}
-
-/// `[2 rows + 2, 2 columns + 2, channels]`.
-struct Inputs<'a>(&'a [f32]);
-
-/// `[2 rows, 2 columns, channels]`.
-struct Gradients<'a>(&'a [f32]);
-
-/// `[points, tiles, channels]`.
-struct Products<'a> {
-    points: &'a [f32],
-    bias: Option<&'a [f32]>,
-}
-
-/// Row and column of every tile of a picture, with its number in the block.
-#[inline(always)]
-fn tiles(block: &Block, first: usize) -> impl Iterator<Item = (usize, usize, usize)> {
-    let columns = block.columns;
-    (0..block.rows.len())
-        .flat_map(move |row| (0..columns).map(move |column| (row, column, first + row * columns + column)))
-}
-
-impl WithSimd for Transform<'_, Inputs<'_>, &mut Vec<f32>> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let width = self.channels / S::F32_LANES;
-        let (laid, points) = (S::as_simd_f32s(self.from.0).0, S::as_mut_simd_f32s(self.to).0);
-        let line = (2 * self.block.columns + 2) * width;
-        let point = self.block.n_tiles() * width;
-        for (row, column, tile) in tiles(self.block, self.first_tile) {
-            let corner = &laid[2 * row * line + 2 * column * width..][..3 * line + 4 * width];
-            let out = &mut points[tile * width..][..15 * point + width];
-            for place in 0..width {
-                let mixed: [[S::f32s; 4]; 4] = std::array::from_fn(|right| {
-                    let d: [S::f32s; 4] = std::array::from_fn(|down| corner[down * line + right * width + place]);
-                    turned(simd, d)
-                });
-                for down in 0..4 {
-                    let row = turned(simd, std::array::from_fn(|right| mixed[right][down]));
-                    for (right, value) in row.into_iter().enumerate() {
-                        out[(down * 4 + right) * point + place] = value;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// `B'` times four values.
-#[inline(always)]
-fn turned<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 4] {
-    [simd.sub_f32s(a, c), simd.add_f32s(b, c), simd.sub_f32s(c, b), simd.sub_f32s(b, d)]
-}
-
-impl WithSimd for Transform<'_, Gradients<'_>, &mut Vec<f32>> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let width = self.channels / S::F32_LANES;
-        let (laid, points) = (S::as_simd_f32s(self.from.0).0, S::as_mut_simd_f32s(self.to).0);
-        let line = 2 * self.block.columns * width;
-        let point = self.block.n_tiles() * width;
-        for (row, column, tile) in tiles(self.block, self.first_tile) {
-            let corner = &laid[2 * row * line + 2 * column * width..][..line + 2 * width];
-            let out = &mut points[tile * width..][..15 * point + width];
-            for place in 0..width {
-                let mixed: [[S::f32s; 4]; 2] = std::array::from_fn(|right| {
-                    doubled(simd, corner[right * width + place], corner[line + right * width + place])
-                });
-                for down in 0..4 {
-                    let row = doubled(simd, mixed[0][down], mixed[1][down]);
-                    for (right, value) in row.into_iter().enumerate() {
-                        out[(down * 4 + right) * point + place] = value;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// `A` times two values.
-#[inline(always)]
-fn doubled<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> [S::f32s; 4] {
-    [a, simd.add_f32s(a, b), simd.sub_f32s(a, b), simd.neg_f32s(b)]
-}
-
-impl WithSimd for Transform<'_, Products<'_>, &mut [f32]> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let width = self.channels / S::F32_LANES;
-        let (points, laid) = (S::as_simd_f32s(self.from.points).0, S::as_mut_simd_f32s(self.to).0);
-        let bias = self.from.bias.map(|bias| S::as_simd_f32s(bias).0);
-        let line = 2 * self.block.columns * width;
-        let point = self.block.n_tiles() * width;
-        let zero = simd.splat_f32s(0.0);
-        for (row, column, tile) in tiles(self.block, self.first_tile) {
-            let products = &points[tile * width..][..15 * point + width];
-            let out = &mut laid[2 * row * line + 2 * column * width..][..line + 2 * width];
-            for place in 0..width {
-                let mixed: [[S::f32s; 2]; 4] = std::array::from_fn(|right| {
-                    halved(simd, std::array::from_fn(|down| products[(down * 4 + right) * point + place]))
-                });
-                for down in 0..2 {
-                    let row = halved(simd, std::array::from_fn(|right| mixed[right][down]));
-                    for (right, value) in row.into_iter().enumerate() {
-                        out[down * line + right * width + place] = match bias {
-                            Some(bias) => simd.max_f32s(simd.add_f32s(value, bias[place]), zero),
-                            None => value,
-                        };
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// `A'` times four values.
-#[inline(always)]
-fn halved<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
-    [simd.add_f32s(simd.add_f32s(a, b), c), simd.sub_f32s(simd.sub_f32s(b, c), d)]
 }
 
 #[cfg(test)]
