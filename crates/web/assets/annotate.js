@@ -62,8 +62,7 @@ let answeredAt = null;
 // What has been decided.
 /** @type {TodaysAnswer[]} */
 let today = [];
-/** Undos that were asked for before the day's answers were there; null once they are. @type {number | null} */
-let n_undos_ahead = 0;
+let isTodayKnown = false;
 let n_today = 0;
 /** What happened since the page was opened. @type {import("./queue.js").Entry[]} */
 const visit = [];
@@ -265,8 +264,8 @@ function answer(expression, place, isOutside) {
 
 function undo() {
   const last = today.at(-1);
-  if (!last && n_undos_ahead !== null) {
-    n_undos_ahead += 1;
+  if (!last && !isTodayKnown) {
+    void todayKnown.then(undo);
     return;
   }
   if (!last) {
@@ -652,8 +651,6 @@ queue.wake();
 draw();
 drawState();
 void faces.fill();
-void refreshToday().then(() => {
-  const n = n_undos_ahead ?? 0;
-  n_undos_ahead = null;
-  for (let i = 0; i < n; i += 1) undo();
+const todayKnown = refreshToday().then(() => {
+  isTodayKnown = true;
 });
