@@ -72,6 +72,13 @@ pub struct Prediction {
     pub is_proxy: bool,
 }
 
+impl Prediction {
+    /// The probability of a category; `None` if it is none of the model's.
+    pub fn probability(&self, category: Expression) -> Option<f32> {
+        self.probabilities.iter().find(|(known, _)| *known == category).map(|(_, p)| *p)
+    }
+}
+
 /// What answers.
 enum Model {
     /// A network that was trained here.

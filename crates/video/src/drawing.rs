@@ -51,8 +51,7 @@ fn draw_face(canvas: &mut Canvas, face: &FaceNow) -> Result<(), Infallible> {
     Rectangle::new(Point::new(left, top), size).into_styled(stroke).draw(canvas)?;
 
     let label = face.smooth.expression.map_or(String::new(), |label| {
-        let p = face.smooth.probabilities.iter().find(|(known, _)| *known == label).map_or(0.0, |(_, p)| *p);
-        format!(" {label} {:.0}%", p * 100.0)
+        format!(" {label} {:.0}%", face.smooth.probability(label).unwrap_or_default() * 100.0)
     });
     let text = format!("{}{label}", face.face);
     let chip = Size::new(text.len() as u32 * LETTER.0 + 6, LETTER.1 + 2);

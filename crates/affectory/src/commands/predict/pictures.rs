@@ -119,10 +119,9 @@ pub fn overlay(image: &RgbImage, faces: &[ReadFace]) -> anyhow::Result<String> {
         .iter()
         .map(|ReadFace { bounding_box, prediction: face, .. }| OverlayFace {
             bounding_box: *bounding_box,
-            label: face.expression.map(|label| {
-                let p = face.probabilities.iter().find(|(l, _)| *l == label).map_or(0.0, |(_, p)| *p);
-                format!("{label} {:.0} %", p * 100.0)
-            }),
+            label: face
+                .expression
+                .map(|label| format!("{label} {:.0} %", face.probability(label).unwrap_or_default() * 100.0)),
             valence_arousal: face.valence_arousal,
             is_proxy: face.is_proxy,
         })

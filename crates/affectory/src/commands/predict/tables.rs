@@ -137,8 +137,7 @@ impl VideoTables {
         row.push(float(face.score));
         row.extend(affect(&face.smooth));
         for label in &self.labels {
-            let known = face.smooth.probabilities.iter().find(|(known, _)| known == label);
-            row.push(float(known.map(|(_, p)| *p)));
+            row.push(float(face.smooth.probability(*label)));
         }
         row.extend(affect(&face.raw));
         row.push(match face.smooth.valence_arousal {
