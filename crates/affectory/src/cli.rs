@@ -375,6 +375,8 @@ pub enum AccountsCommand {
 /// What somebody may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AccountRole {
+    /// From outside the lab: asks for access, takes part in challenges
+    Researcher,
     /// Labels the faces that are given to them
     Annotator,
     /// Also sees all figures and settles what stays open

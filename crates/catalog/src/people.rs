@@ -8,6 +8,8 @@ use crate::CatalogError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    /// From outside the lab: asks for access, downloads what was granted, takes part in challenges.
+    Researcher,
     /// Labels the faces that are given to them.
     Annotator,
     /// Also sees all faces and figures, and decides what stays open.
@@ -20,11 +22,12 @@ pub enum Role {
 
 impl Role {
     /// All, in their order.
-    pub const ALL: [Role; 4] = [Role::Annotator, Role::Reviewer, Role::Lead, Role::Administrator];
+    pub const ALL: [Role; 5] = [Role::Researcher, Role::Annotator, Role::Reviewer, Role::Lead, Role::Administrator];
 
     /// The word in the table and in forms.
     pub const fn name(self) -> &'static str {
         match self {
+            Role::Researcher => "researcher",
             Role::Annotator => "annotator",
             Role::Reviewer => "reviewer",
             Role::Lead => "lead",

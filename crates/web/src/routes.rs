@@ -34,6 +34,7 @@ fn change<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Acces
 /// All of them.
 pub(crate) fn routes() -> Vec<Route> {
     const EVERYBODY: Access = Access::Everybody;
+    const RESEARCHER: Access = Access::AtLeast(Role::Researcher);
     const ANNOTATOR: Access = Access::AtLeast(Role::Annotator);
     const REVIEWER: Access = Access::AtLeast(Role::Reviewer);
     const LEAD: Access = Access::AtLeast(Role::Lead);
@@ -45,11 +46,11 @@ pub(crate) fn routes() -> Vec<Route> {
         change("/invitation/{token}", EVERYBODY, invitation::accept),
         read("/login", EVERYBODY, sign_in::show),
         change("/login", EVERYBODY, sign_in::sign_in),
-        change("/logout", ANNOTATOR, sign_in::sign_out),
-        read("/", ANNOTATOR, home::show),
-        read("/account", ANNOTATOR, home::account),
-        change("/account/language", ANNOTATOR, home::change_language),
-        change("/account/password", ANNOTATOR, home::change_password),
+        change("/logout", RESEARCHER, sign_in::sign_out),
+        read("/", RESEARCHER, home::show),
+        read("/account", RESEARCHER, home::account),
+        change("/account/language", RESEARCHER, home::change_language),
+        change("/account/password", RESEARCHER, home::change_password),
         read("/tutorial", ANNOTATOR, tutorial::show),
         read("/lessons/{lesson}/picture", ANNOTATOR, pictures::lesson),
         read("/quiz", ANNOTATOR, quiz::show),

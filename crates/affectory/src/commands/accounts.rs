@@ -26,6 +26,7 @@ pub async fn run(context: &Context, command: AccountsCommand) -> anyhow::Result<
 async fn add(context: &Context, args: &AccountAdd) -> anyhow::Result<()> {
     let project = context.open().await?;
     let role = match args.role {
+        AccountRole::Researcher => Role::Researcher,
         AccountRole::Annotator => Role::Annotator,
         AccountRole::Reviewer => Role::Reviewer,
         AccountRole::Lead => Role::Lead,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use affectory_catalog::{AccountChange, PoolState};
+use affectory_catalog::{AccountChange, PoolState, Role};
 use axum::Form;
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
@@ -17,7 +17,11 @@ use crate::failure::WebError;
 use crate::passwords::password_problem;
 
 /// The pools there are for them, and how far they are.
-pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Markup, WebError> {
+pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Response, WebError> {
+    // Whoever only asks for access has nothing to annotate.
+    if visitor.account.role == Role::Researcher {
+        return Ok(Redirect::to("/access").into_response());
+    }
     let language = app.messages.of(&visitor.account.language);
     let text = |key| language.text(key);
     let catalog = &app.project.catalog;
@@ -56,7 +60,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Resul
         }
         p { a href="/tutorial" { (text("tutorial_title")) } " · " a href="/quiz" { (text("quiz_title")) } }
     };
-    Ok(layout::page(text("home_title"), language, Some(&visitor), &content))
+    Ok(layout::page(text("home_title"), language, Some(&visitor), &content).into_response())
 }
 
 /// Language and password.

@@ -50,7 +50,7 @@ fn navigation(visitor: &Visitor, language: &Language) -> Markup {
         header.site {
             nav aria-label=(language.text("navigation")) {
                 a.brand href="/" { "Affectory" }
-                a href="/tutorial" { (language.text("tutorial_title")) }
+                @if role >= Role::Annotator { a href="/tutorial" { (language.text("tutorial_title")) } }
                 @if role >= Role::Reviewer {
                     a href="/quality" lang="en" { "Quality" }
                     a href="/adjudicate" lang="en" { "Adjudicate" }

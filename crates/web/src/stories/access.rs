@@ -16,11 +16,11 @@ everybody       GET  /invitation/{token}
 everybody       POST /invitation/{token}
 everybody       GET  /login
 everybody       POST /login
-annotator       POST /logout
-annotator       GET  /
-annotator       GET  /account
-annotator       POST /account/language
-annotator       POST /account/password
+researcher      POST /logout
+researcher      GET  /
+researcher      GET  /account
+researcher      POST /account/language
+researcher      POST /account/password
 annotator       GET  /tutorial
 annotator       GET  /lessons/{lesson}/picture
 annotator       GET  /quiz
