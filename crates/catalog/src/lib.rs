@@ -12,6 +12,7 @@ mod database;
 mod error;
 mod exchange;
 mod people;
+mod portal;
 mod project;
 mod records;
 mod reporting;
@@ -32,6 +33,10 @@ pub use collection::{
 pub use error::CatalogError;
 pub use exchange::{LogHead, LogOutcome, LoggedAnnotation, LoggedReference};
 pub use people::{Account, AccountChange, AuditRow, Invitation, NewAccount, Role};
+pub use portal::{
+    Applicant, DeliveryRow, DownloadRow, GrantRow, Holder, LetterRow, LinkWord, MemberRow, NewLetter, NewRequest,
+    NoteRow, PackageRow, RequestChange, RequestRow, RequestState, Student, TokenRow, WithdrawalRow,
+};
 pub use project::{Project, ProjectConfig};
 pub use records::{
     Annotation, AnnotatorKind, ConsensusRow, ConsensusRunRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan,

@@ -36,4 +36,16 @@ id! {
     PoolId,
     /// A row of `lesson`.
     LessonId,
+    /// A row of `access_request`.
+    RequestId,
+    /// A row of `access_grant`.
+    GrantId,
+    /// A row of `grant_member`.
+    MemberId,
+    /// A row of `access_token`.
+    TokenId,
+    /// A row of `package`.
+    PackageId,
+    /// A row of `download`.
+    DownloadId,
 }
