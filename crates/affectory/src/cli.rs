@@ -70,6 +70,9 @@ pub enum Command {
     Predict(Predict),
     /// Say what was found: database, storage, models, codecs
     Doctor,
+    /// Compare a signed agreement on stdin with the issued one; the server starts it, with limits
+    #[command(hide = true)]
+    CheckAgreement,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod annotations;
+mod check_agreement;
 mod collect;
 mod compare;
 mod demo;
@@ -26,6 +27,8 @@ use affectory_catalog::Project;
 use affectory_core::Stop;
 use affectory_learn::Predictor;
 use anyhow::Context as _;
+
+pub use check_agreement::run as check_agreement;
 
 use crate::cli::{Cli, Command};
 use crate::terminal::{Bars, stop_on_signals};
@@ -61,6 +64,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Compare(args) => compare::run(&context, &args).await,
         Command::Predict(args) => predict::run(&context, &args),
         Command::Doctor => doctor::run(&context).await,
+        Command::CheckAgreement => anyhow::bail!("check-agreement is called before anything else is started"),
     }
 }
 
