@@ -6,6 +6,7 @@
 //! are parameters, in integer milliseconds UTC.
 
 mod annotating;
+mod backup;
 mod catalog;
 mod collection;
 mod database;
@@ -24,7 +25,8 @@ pub use annotating::{
     LessonPicture, LessonRow, NewLesson, NewPoolFace, OwnAnswer, PoolCandidate, PoolRow, PoolRules, PoolState,
     RatingRow, Strategy, Suggestion, SureSuggestion,
 };
-pub use catalog::{COMMAND_LINE, Catalog, LogReader};
+pub use backup::{Copied, back_up, restore};
+pub use catalog::{COMMAND_LINE, Catalog, LogReader, NotErased};
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
     NewHit, NewQuery, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow, RecordedFetches, SearchCount,

@@ -5,3 +5,18 @@
 //! This crate knows nothing of SQL, of HTML pages or of the clock; the pages are in `web`, the rows in `catalog`.
 
 pub mod agreement;
+pub mod delivery;
+mod error;
+mod letters;
+mod mail;
+mod published;
+mod settings;
+
+pub use error::PortalError;
+pub use letters::Letters;
+pub use mail::Mailer;
+pub use published::{Baseline, Published, gather};
+pub use settings::{
+    AccessRules, ClauseText, Database, DeliveryRules, MailSecurity, MailSettings, Offer, PortalSettings, SETTINGS_FILE,
+    TEMPLATE, is_address,
+};

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use affectory_catalog::{Account, Role};
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN};
+use axum::extract::{FromRequest as _, FromRequestParts, Multipart, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -23,6 +24,8 @@ pub(crate) enum Access {
     Everybody,
     /// An account with at least this role.
     AtLeast(Role),
+    /// Any account, or a program that shows a personal token of one.
+    AccountOrToken,
 }
 
 impl Access {
@@ -31,11 +34,12 @@ impl Access {
         match self {
             Access::Everybody => true,
             Access::AtLeast(least) => role.is_some_and(|role| role >= least),
+            Access::AccountOrToken => role.is_some(),
         }
     }
 }
 
-/// Longest body of any request, bytes.
+/// Longest body of a request, bytes, but for routes that files are sent to.
 pub(crate) const BODY_LIMIT: usize = 256 * 1024;
 
 /// How long somebody stays signed in, ms.
@@ -49,6 +53,8 @@ pub(crate) struct Visitor {
     pub(crate) csrf: String,
     /// The session's word.
     pub(crate) token: String,
+    /// Whether the server has a portal, whose pages they find in the navigation.
+    pub(crate) has_portal: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for Visitor {
@@ -65,10 +71,17 @@ pub(crate) struct Rule {
     pub(crate) app: Arc<App>,
     pub(crate) method: Method,
     pub(crate) access: Access,
+    /// Longest body, bytes.
+    pub(crate) body_limit: usize,
 }
 
 /// Stands before every route.
 pub(crate) async fn guard(State(rule): State<Rule>, request: Request, next: Next) -> Response {
+    // Such bodies are read whole before a handler sees them: a few at a time.
+    let _turn = match rule.body_limit > BODY_LIMIT {
+        true => rule.app.uploading.acquire().await.ok(),
+        false => None,
+    };
     let is_api = request.uri().path().starts_with("/api/");
     let place = request.uri().path_and_query().map_or("/", |place| place.as_str()).to_owned();
     let is_read = rule.method == Method::GET;
@@ -88,10 +101,22 @@ async fn admit(rule: &Rule, mut request: Request) -> Result<Request, WebError> {
     if changes && !is_from_here(request.headers(), app.options.public_url.as_deref()) {
         return Err(WebError::Forged);
     }
+    let shown = bearer(request.headers()).filter(|_| *access == Access::AccountOrToken);
     let visitor = match session_token(request.headers()) {
+        _ if shown.is_some() => {
+            let word = token_hash(shown.unwrap_or_default());
+            let found = app.project.catalog.find_token(&word, app.now_ms()).await?;
+            // No page is made for it and nothing is changed under it.
+            found.map(|account| Visitor { account, csrf: String::new(), token: String::new(), has_portal: true })
+        }
         Some(token) => {
             let found = app.project.catalog.find_session(&token_hash(&token), app.now_ms()).await?;
-            found.map(|account| Visitor { account, csrf: csrf_of(&token), token })
+            found.map(|account| Visitor {
+                account,
+                csrf: csrf_of(&token),
+                token,
+                has_portal: app.options.portal.is_some(),
+            })
         }
         None => None,
     };
@@ -101,7 +126,7 @@ async fn admit(rule: &Rule, mut request: Request) -> Result<Request, WebError> {
     }
     if let Some(visitor) = visitor {
         if changes && *access != Access::Everybody {
-            request = with_csrf_checked(request, &visitor.csrf).await?;
+            request = with_csrf_checked(request, &visitor.csrf, rule.body_limit).await?;
         }
         request.extensions_mut().insert(visitor);
     }
@@ -149,21 +174,49 @@ pub(crate) fn csrf_of(token: &str) -> String {
 }
 
 /// The token stands in a header (scripts) or in the field `csrf` (forms).
-async fn with_csrf_checked(request: Request, expected: &str) -> Result<Request, WebError> {
+async fn with_csrf_checked(request: Request, expected: &str, limit: usize) -> Result<Request, WebError> {
     let is_right = |found: &str| bool::from(found.as_bytes().ct_eq(expected.as_bytes()));
     if let Some(found) = request.headers().get("x-csrf-token") {
         return if found.to_str().is_ok_and(is_right) { Ok(request) } else { Err(WebError::Forged) };
     }
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    if !kind.starts_with("application/x-www-form-urlencoded") {
+    let has_files = kind.starts_with("multipart/form-data") && limit > BODY_LIMIT;
+    if !has_files && !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(WebError::Forged);
     }
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| WebError::TooLarge)?;
+    let bytes = to_bytes(body, limit).await.map_err(|_| WebError::TooLarge)?;
+    if has_files {
+        let found = first_field(&parts, bytes.clone()).await.ok_or(WebError::Forged)?;
+        return if is_right(&found) {
+            Ok(Request::from_parts(parts, Body::from(bytes)))
+        } else {
+            Err(WebError::Forged)
+        };
+    }
     let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&bytes).map_err(|_| WebError::Forged)?;
     let found = fields.iter().find(|(name, _)| name == "csrf").map_or("", |(_, value)| value.as_str());
     if is_right(found) { Ok(Request::from_parts(parts, Body::from(bytes))) } else { Err(WebError::Forged) }
 }
+
+/// The text of a form's first field if that is `csrf`: our forms put it before any file.
+async fn first_field(parts: &Parts, bytes: Bytes) -> Option<String> {
+    let mut request = Request::new(Body::from(bytes));
+    *request.headers_mut() = parts.headers.clone();
+    request.extensions_mut().extend(parts.extensions.clone());
+    let mut form = Multipart::from_request(request, &()).await.ok()?;
+    let field = form.next_field().await.ok()??;
+    if field.name() == Some("csrf") { field.text().await.ok() } else { None }
+}
+
+/// The token of an `Authorization` header, if it looks like one.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let shown = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?.trim();
+    (shown.len() == TOKEN_PREFIX.len() + 64 && shown.starts_with(TOKEN_PREFIX)).then_some(shown)
+}
+
+/// Personal tokens begin with it, so that programs that look for secrets in public places know one.
+pub(crate) const TOKEN_PREFIX: &str = "affectory_";
 
 /// A place as it stands in a query.
 pub(crate) fn percent_encoded(text: &str) -> String {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use affectory_annotate::AnnotateError;
 use affectory_catalog::CatalogError;
+use affectory_portal::PortalError;
+use affectory_release::ReleaseError;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -30,6 +32,10 @@ pub(crate) enum WebError {
     Invalid(String),
     #[error("that is too much at once")]
     TooLarge,
+    #[error("{0}")]
+    TooMany(String),
+    #[error("{0} is being prepared: try again in a minute")]
+    NotYet(&'static str),
     #[error("too much is waiting to be written down; try again in a moment")]
     Busy,
     #[error("the server failed; its log says why")]
@@ -45,7 +51,8 @@ impl WebError {
             WebError::Withdrawn => StatusCode::GONE,
             WebError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             WebError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            WebError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            WebError::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            WebError::NotYet(_) | WebError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             WebError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -90,6 +97,21 @@ impl From<AnnotateError> for WebError {
             | AnnotateError::ExportStopped
             | AnnotateError::ConsensusStopped(_) => WebError::Invalid(error.to_string()),
         }
+    }
+}
+
+impl From<PortalError> for WebError {
+    fn from(error: PortalError) -> Self {
+        match error {
+            PortalError::Catalog(error) => error.into(),
+            other => WebError::Failed(Arc::new(other)),
+        }
+    }
+}
+
+impl From<ReleaseError> for WebError {
+    fn from(error: ReleaseError) -> Self {
+        WebError::Failed(Arc::new(error))
     }
 }
 

@@ -77,8 +77,13 @@ impl Lab {
                 let n = count.fetch_add(1, Ordering::Relaxed);
                 std::array::from_fn(|place| (n >> (8 * (place % 8))) as u8)
             }),
-            patience: Patience { headers: Duration::from_millis(300), request: Duration::from_millis(600) },
+            patience: Patience {
+                headers: Duration::from_millis(300),
+                request: Duration::from_millis(600),
+                upload: Duration::from_millis(600),
+            },
             public_url: None,
+            portal: None,
         };
         let lab = Lab {
             pool: pool_of(&project, "pool", false).await,

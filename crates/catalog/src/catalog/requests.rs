@@ -266,6 +266,24 @@ impl Catalog {
         rows.iter().map(note).collect()
     }
 
+    /// Objects that requests name: agreements as issued and as they came back signed.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_agreement_objects(&self) -> Result<Vec<Sha256Hex>, CatalogError> {
+        let failed = || CatalogError::database("list agreements");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select agreement_sha256 from access_request where agreement_sha256 is not null
+                 union select signed_sha256 from access_request where signed_sha256 is not null",
+                vec![],
+            )
+            .await
+            .map_err(failed())?;
+        rows.iter().map(|row| row.sha256(0)).collect()
+    }
+
     /// How long the last requests waited from being handed in to the decision, ms, newest first.
     ///
     /// # Errors
