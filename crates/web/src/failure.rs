@@ -59,15 +59,20 @@ impl WebError {
 
     fn log(&self) {
         if let WebError::Failed(error) = self {
-            let mut causes = error.to_string();
-            let mut cause = error.source();
-            while let Some(next) = cause {
-                causes = format!("{causes}: {next}");
-                cause = next.source();
-            }
-            tracing::error!(%causes, "a request failed");
+            tracing::error!(causes = causes(error), "a request failed");
         }
     }
+}
+
+/// An error with all that caused it, for the log.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
 }
 
 impl From<CatalogError> for WebError {

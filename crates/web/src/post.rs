@@ -8,7 +8,7 @@ use affectory_catalog::RequestState;
 use affectory_portal::delivery::bring_up_to_date;
 
 use crate::app::App;
-use crate::failure::WebError;
+use crate::failure::{WebError, causes};
 
 /// Letters are looked for this often.
 const EVERY: Duration = Duration::from_secs(2);
@@ -28,17 +28,17 @@ pub(crate) async fn keep_posting(app: Arc<App>) {
         if round.is_multiple_of(REMIND_EVERY)
             && let Err(error) = remind(&app).await
         {
-            tracing::error!(%error, "nobody could be reminded");
+            tracing::error!(causes = causes(&error), "nobody could be reminded");
         }
         if let Some(mailer) = &portal.mailer
             && let Err(error) = mailer.send_due(&app.project.catalog, || app.now_ms()).await
         {
-            tracing::error!(%error, "letters could not be sent");
+            tracing::error!(causes = causes(&error), "letters could not be sent");
         }
         if round.is_multiple_of(PREPARE_EVERY)
             && let Err(error) = bring_up_to_date(&app.project, &portal.settings, || app.now_ms()).await
         {
-            tracing::error!(%error, "deliveries could not be prepared");
+            tracing::error!(causes = causes(&error), "deliveries could not be prepared");
         }
         tokio::time::sleep(EVERY).await;
     }

@@ -18,7 +18,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select access_grant.id, access_request_id, access_grant.account_id, access_grant.release_id, release.name,
-                    account.name, account.email, seed, granted_ms, expires_ms, renewal_asked_ms, revoked_ms,
+                    account.name, account.email, access_grant.seed, granted_ms, expires_ms, renewal_asked_ms, revoked_ms,
                     revoke_reason
              from access_grant join release on release.id = access_grant.release_id
                                join account on account.id = access_grant.account_id ",

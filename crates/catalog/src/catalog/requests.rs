@@ -118,7 +118,7 @@ impl Catalog {
         self.requests(
             select!(
                 "where access_request.id <> $1
-                   and (email = $2 or lower(name) = lower($3) or (orcid <> '' and orcid = $4)
+                   and (email = $2 or lower(access_request.name) = lower($3) or (orcid <> '' and orcid = $4)
                         or substr(email, length(email) - length($5)) = '@' || $5)
                  order by access_request.id desc limit 50"
             ),

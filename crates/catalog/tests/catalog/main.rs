@@ -6,5 +6,6 @@ mod annotating;
 mod collection;
 mod engines;
 mod exchange;
+mod portal;
 mod reporting;
 mod store;
