@@ -431,7 +431,8 @@ impl Additions {
             added_marks.iter().for_each(|mark| added.place(mark.place));
         }
         for annotation in last.annotations.iter().skip(n_issued_annotations) {
-            if is_unseen_signature(pdf, annotation) || annotation.subtype == b"Popup" {
+            let is_window = annotation.subtype == b"Popup" && !annotation.dictionary.has(b"AP");
+            if is_unseen_signature(pdf, annotation) || is_window {
                 continue;
             }
             let flags = pdf.entry(annotation.dictionary, b"F").and_then(|flags| flags.as_i64().ok()).unwrap_or(0);

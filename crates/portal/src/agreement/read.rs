@@ -119,6 +119,10 @@ impl Pdf {
 
     /// A stream's bytes, counted against the limits; as they are if they are a picture.
     pub(super) fn decoded(&self, stream: &Stream) -> Result<Vec<u8>, Unreadable> {
+        // Its bytes stand in another file, so nobody knows what they will be.
+        if stream.dict.has(b"F") {
+            return Err(Unreadable::Damaged);
+        }
         let limit = self.limits.stream_bytes.min(self.left_bytes.get());
         let is_picture = matches!(self.name(&stream.dict, b"Subtype"), Some(b"Image"));
         let bytes = if is_picture || !stream.dict.has(b"Filter") {
@@ -193,10 +197,9 @@ impl Pdf {
         };
         let mut content = Vec::new();
         for stream in streams {
-            if let Object::Stream(stream) = self.follow(stream) {
-                content.extend(self.decoded(stream)?);
-                content.push(b'\n');
-            }
+            let Object::Stream(stream) = self.follow(stream) else { return Err(Unreadable::Damaged) };
+            content.extend(self.decoded(stream)?);
+            content.push(b'\n');
         }
         content.truncate(content.trim_ascii_end().len());
         Ok(content)
@@ -204,7 +207,11 @@ impl Pdf {
 
     pub(super) fn annotations<'a>(&'a self, page: &Page<'a>) -> Vec<Annotation<'a>> {
         let array = self.entry(page.dictionary, b"Annots").and_then(|annotations| annotations.as_array().ok());
-        let dictionaries = array.into_iter().flatten().filter_map(|object| self.follow(object).as_dict().ok());
+        let dictionaries = array.into_iter().flatten().filter_map(|object| match self.follow(object) {
+            Object::Dictionary(dictionary) => Some(dictionary),
+            Object::Stream(stream) => Some(&stream.dict),
+            _ => None,
+        });
         let annotation = |dictionary| Annotation {
             dictionary,
             subtype: self.name(dictionary, b"Subtype").unwrap_or(b"?"),

@@ -246,6 +246,18 @@ fn a_page_tree_that_readers_walk_differently_is_refused() {
 }
 
 #[test]
+fn content_that_stands_in_another_file_is_refused() {
+    let report = check(&edited(|document, pages| {
+        sign(document, pages);
+        let content = document.get_page_content(pages[0]);
+        let elsewhere = Stream::new(dictionary! { "F" => Object::string_literal("other.bin") }, content);
+        let elsewhere = document.add_object(elsewhere);
+        document.get_dictionary_mut(pages[0]).unwrap().set("Contents", elsewhere);
+    }));
+    reason(&report, Rule::Pdf);
+}
+
+#[test]
 fn a_hidden_or_tiny_note_is_no_signature() {
     let tiny = check(&edited(|document, pages| annotate(document, pages[2], ink([200, 260, 201, 261]))));
     reason(&tiny, Rule::Signature);
@@ -315,7 +327,7 @@ fn digitally_signed(tail: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     update.save_to(&mut bytes).unwrap();
     let find = |text: &[u8]| bytes.windows(text.len()).rposition(|window| window.eq_ignore_ascii_case(text)).unwrap();
-    let start = find(&b"<3030".repeat(1));
+    let start = find(b"<3030");
     let end = start + 2 + 1024;
     assert_eq!((bytes[start], bytes[end - 1]), (b'<', b'>'));
     let range = format!("[0 {start:<10} {end:<10} {:<10}]", bytes.len() - end);
@@ -493,11 +505,19 @@ fn cropped_turned_and_layered_pages_are_refused() {
     assert!(reason(&layered, Rule::Layout).contains("layers"));
 }
 
+type Edit = Box<dyn Fn(&mut Document, ObjectId)>;
+
+fn script() -> Dictionary {
+    dictionary! { "S" => "JavaScript", "JS" => Object::string_literal("app.alert(1)") }
+}
+
+fn action(kind: &str) -> Dictionary {
+    dictionary! { "S" => Object::Name(kind.into()) }
+}
+
 #[test]
 fn scripts_files_and_links_are_refused_wherever_they_hang() {
-    let script = || dictionary! { "S" => "JavaScript", "JS" => Object::string_literal("app.alert(1)") };
-    let action = |kind: &str| dictionary! { "S" => Object::Name(kind.into()) };
-    let edits: [(&str, Box<dyn Fn(&mut Document, ObjectId)>); 8] = [
+    let edits: [(&str, Edit); 8] = [
         ("OpenAction", Box::new(|document, _| document.catalog_mut().unwrap().set("OpenAction", script()))),
         (
             "AA",
