@@ -212,8 +212,8 @@ fn check_pages(
     report.add(Rule::Pdf, Verdict::Passed);
     report.add(Rule::Encryption, Verdict::Passed);
     report.add(Rule::ActiveContent, active_content(pdf));
-    let (issued_pages, _) = original.pages();
-    let (pages, has_more) = pdf.pages();
+    let (issued_pages, _) = original.pages()?;
+    let (pages, has_more) = pdf.pages()?;
     let n_issued = issued_pages.len();
     if pages.len() != n_issued || has_more {
         let counted = if has_more { format!("more than {}", pages.len()) } else { pages.len().to_string() };
@@ -396,6 +396,9 @@ fn check_text(
     if !added.words.is_empty() {
         to_see.push(format!("page {n_pages} has words added, “{}”", quoted(&added.words)));
     }
+    if added.has_note {
+        to_see.push(format!("page {n_pages} has a typed note over it"));
+    }
     if added.n_outside > 0 {
         to_see.push(format!("page {n_pages} has something drawn outside the boxes for date and signature"));
     }
@@ -405,10 +408,12 @@ fn check_text(
     Verdict::ByEye(format!("{}: compare with the issued agreement by eye", to_see.join("; ")))
 }
 
-/// What the last page has that was not issued, digital signatures apart.
+/// What the last page has that was not issued.
 #[derive(Debug, Default)]
 struct Additions {
     words: String,
+    /// A box with text typed into it.
+    has_note: bool,
     n_inside: usize,
     n_outside: usize,
 }
@@ -426,15 +431,19 @@ impl Additions {
             added_marks.iter().for_each(|mark| added.place(mark.place));
         }
         for annotation in last.annotations.iter().skip(n_issued_annotations) {
-            if signature_value(pdf, annotation.dictionary).is_some() || annotation.subtype == b"Popup" {
+            let is_window = annotation.subtype == b"Popup" && !annotation.dictionary.has(b"AP");
+            if is_unseen_signature(pdf, annotation) || is_window {
                 continue;
             }
             let flags = pdf.entry(annotation.dictionary, b"F").and_then(|flags| flags.as_i64().ok()).unwrap_or(0);
             let is_hidden = flags & (1 << 1 | 1 << 5) != 0;
-            if matches!(annotation.subtype, b"Ink" | b"Stamp" | b"FreeText") && !is_hidden {
-                added.place(annotation.rect);
-            } else {
-                added.n_outside += 1;
+            let is_signature = signature_value(pdf, annotation.dictionary).is_some();
+            match annotation.subtype {
+                _ if is_signature => added.place(annotation.rect),
+                b"FreeText" if !is_hidden => added.has_note = true,
+                b"Stamp" if !is_hidden => added.place(annotation.rect),
+                b"Ink" if !is_hidden => added.place(inked(pdf, annotation)),
+                _ => added.n_outside += 1,
             }
         }
         added
@@ -454,6 +463,19 @@ impl Additions {
             false => self.n_outside += 1,
         }
     }
+}
+
+/// Where ink lies: a reader that finds no appearance draws the lines themselves, and not within the rectangle.
+fn inked(pdf: &Pdf, annotation: &Annotation<'_>) -> [f32; 4] {
+    let mut place = annotation.rect;
+    let lines = pdf.entry(annotation.dictionary, b"InkList").and_then(|lines| lines.as_array().ok());
+    for line in lines.into_iter().flatten().filter_map(|line| pdf.follow(line).as_array().ok()) {
+        let numbers: Vec<f32> = line.iter().filter_map(|number| pdf.follow(number).as_float().ok()).collect();
+        for point in numbers.chunks_exact(2) {
+            place = [place[0].min(point[0]), place[1].min(point[1]), place[2].max(point[0]), place[3].max(point[1])];
+        }
+    }
+    place
 }
 
 fn check_signature(
@@ -480,7 +502,7 @@ fn check_signature(
     if added.n_inside > 0 {
         return (Verdict::Passed, Some(SignatureKind::Drawn));
     }
-    if added.n_outside > 0 || !added.words.is_empty() {
+    if added.n_outside > 0 || added.has_note || !added.words.is_empty() {
         let reason = format!("page {page} has something added that may be a signature: look at it by eye");
         return (Verdict::ByEye(reason), Some(SignatureKind::Drawn));
     }

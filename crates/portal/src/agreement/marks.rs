@@ -48,8 +48,14 @@ const IDENTITY: Matrix = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
 /// Reads what a page draws, but for its annotations.
 pub(super) fn drawing(pdf: &Pdf, page: &Page<'_>) -> Result<Drawing, Unreadable> {
     let content = pdf.content(page)?;
-    let mut reader =
-        Reader { pdf, shown: page.crop_box, fonts: HashMap::new(), n_operations: 0, drawing: Drawing::default() };
+    let mut reader = Reader {
+        pdf,
+        shown: page.crop_box,
+        fonts: HashMap::new(),
+        n_operations: 0,
+        last: [0.0; 3],
+        drawing: Drawing::default(),
+    };
     reader.run(&content, page.resources, State::default(), 0)?;
     Ok(reader.drawing)
 }
@@ -89,6 +95,8 @@ struct Reader<'a> {
     shown: [f32; 4],
     fonts: HashMap<usize, Option<Encoding<'a>>>,
     n_operations: usize,
+    /// Where the last text began, and how far it may reach.
+    last: [f32; 3],
     drawing: Drawing,
 }
 
@@ -241,9 +249,16 @@ impl<'a> Reader<'a> {
         let is_tiny = state.size.abs() * scale(matrix) < SMALLEST_LETTER;
         let is_hidden =
             matches!(state.rendering, 3 | 7) || state.is_white || state.is_transparent || is_beside || is_tiny;
+        // Words of one line may be drawn in pieces: a space is where the next piece lies far off, or on another line.
+        let size = state.size.abs() * scale(matrix);
+        let [x, y, reach] = self.last;
+        let is_apart = (matrix[5] - y).abs() > 0.5 || !(x..x + reach).contains(&matrix[4]);
+        self.last = [matrix[4], matrix[5], shown.chars().count() as f32 * size];
         let into = if is_hidden { &mut self.drawing.hidden_text } else { &mut self.drawing.text };
+        if is_apart && !into.is_empty() {
+            into.push(' ');
+        }
         into.push_str(&shown);
-        into.push(' ');
     }
 
     fn decode(&mut self, part: &Object, font: Option<&'a Dictionary>, into: &mut String) {

@@ -119,6 +119,10 @@ impl Pdf {
 
     /// A stream's bytes, counted against the limits; as they are if they are a picture.
     pub(super) fn decoded(&self, stream: &Stream) -> Result<Vec<u8>, Unreadable> {
+        // Its bytes stand in another file, so nobody knows what they will be.
+        if stream.dict.has(b"F") {
+            return Err(Unreadable::Damaged);
+        }
         let limit = self.limits.stream_bytes.min(self.left_bytes.get());
         let is_picture = matches!(self.name(&stream.dict, b"Subtype"), Some(b"Image"));
         let bytes = if is_picture || !stream.dict.has(b"Filter") {
@@ -137,28 +141,34 @@ impl Pdf {
     }
 
     /// The pages in order, as many as the limits give, and whether there are more.
-    pub(super) fn pages(&self) -> (Vec<Page<'_>>, bool) {
+    ///
+    /// A tree that readers may walk in different ways is damaged: they would show different pages.
+    pub(super) fn pages(&self) -> Result<(Vec<Page<'_>>, bool), Unreadable> {
         let mut pages = Vec::new();
         let mut seen = HashSet::new();
-        let root = self.catalog().and_then(|catalog| catalog.get(b"Pages").ok());
-        let mut waiting: Vec<(&Object, Vec<&Dictionary>)> = root.into_iter().map(|root| (root, Vec::new())).collect();
+        let root = self.catalog().and_then(|catalog| catalog.get(b"Pages").ok()).ok_or(Unreadable::Damaged)?;
+        let mut waiting: Vec<(&Object, Vec<&Dictionary>)> = vec![(root, Vec::new())];
         while let Some((object, above)) = waiting.pop() {
-            // A page that hangs twice in the tree is two pages; a branch that does is a circle, or a bomb.
-            let Object::Dictionary(node) = self.follow(object) else { continue };
-            let Some(kids) = self.entry(node, b"Kids").and_then(|kids| kids.as_array().ok()) else {
-                if pages.len() == self.limits.n_pages {
-                    return (pages, true);
+            let Object::Dictionary(node) = self.follow(object) else { return Err(Unreadable::Damaged) };
+            let kids = self.entry(node, b"Kids").and_then(|kids| kids.as_array().ok());
+            match (self.name(node, b"Type"), kids) {
+                (Some(b"Page"), None) if pages.len() == self.limits.n_pages => return Ok((pages, true)),
+                (Some(b"Page"), None) => pages.push(self.page(node, &above)),
+                (Some(b"Pages"), Some(kids)) => {
+                    // A page that hangs twice in the tree is two pages; a branch that does is a circle, or a bomb.
+                    let is_new = object.as_reference().map_or(true, |id| seen.insert(id));
+                    if !is_new || above.len() == DEEPEST_TREE || waiting.len() + kids.len() > self.limits.n_objects {
+                        return Err(Unreadable::TooMuch);
+                    }
+                    let above: Vec<_> = above.into_iter().chain([node]).collect();
+                    waiting.extend(kids.iter().rev().map(|kid| (kid, above.clone())));
                 }
-                pages.push(self.page(node, &above));
-                continue;
-            };
-            let is_new = object.as_reference().map_or(true, |id| seen.insert(id));
-            if is_new && above.len() < DEEPEST_TREE && waiting.len() + kids.len() <= self.limits.n_objects {
-                let above: Vec<_> = above.into_iter().chain([node]).collect();
-                waiting.extend(kids.iter().rev().map(|kid| (kid, above.clone())));
+                _ => return Err(Unreadable::Damaged),
             }
         }
-        (pages, false)
+        let Object::Dictionary(root) = self.follow(root) else { return Err(Unreadable::Damaged) };
+        let counted = self.entry(root, b"Count").and_then(|count| count.as_i64().ok());
+        if counted == i64::try_from(pages.len()).ok() { Ok((pages, false)) } else { Err(Unreadable::Damaged) }
     }
 
     fn page<'a>(&'a self, dictionary: &'a Dictionary, above: &[&'a Dictionary]) -> Page<'a> {
@@ -187,10 +197,9 @@ impl Pdf {
         };
         let mut content = Vec::new();
         for stream in streams {
-            if let Object::Stream(stream) = self.follow(stream) {
-                content.extend(self.decoded(stream)?);
-                content.push(b'\n');
-            }
+            let Object::Stream(stream) = self.follow(stream) else { return Err(Unreadable::Damaged) };
+            content.extend(self.decoded(stream)?);
+            content.push(b'\n');
         }
         content.truncate(content.trim_ascii_end().len());
         Ok(content)
@@ -198,7 +207,11 @@ impl Pdf {
 
     pub(super) fn annotations<'a>(&'a self, page: &Page<'a>) -> Vec<Annotation<'a>> {
         let array = self.entry(page.dictionary, b"Annots").and_then(|annotations| annotations.as_array().ok());
-        let dictionaries = array.into_iter().flatten().filter_map(|object| self.follow(object).as_dict().ok());
+        let dictionaries = array.into_iter().flatten().filter_map(|object| match self.follow(object) {
+            Object::Dictionary(dictionary) => Some(dictionary),
+            Object::Stream(stream) => Some(&stream.dict),
+            _ => None,
+        });
         let annotation = |dictionary| Annotation {
             dictionary,
             subtype: self.name(dictionary, b"Subtype").unwrap_or(b"?"),

@@ -77,8 +77,8 @@ fn annotate(document: &mut Document, page: ObjectId, annotation: Dictionary) {
 }
 
 fn ink(rect: [i64; 4]) -> Dictionary {
-    let rect: Vec<Object> = rect.map(Into::into).into();
-    let line: Vec<Object> = [200, 260, 300, 280].map(Object::from).into();
+    let line: Vec<Object> = rect.map(Object::from).into();
+    let rect: Vec<Object> = rect.map(Object::from).into();
     dictionary! { "Type" => "Annot", "Subtype" => "Ink", "Rect" => rect, "F" => 4, "InkList" => vec![Object::Array(line)] }
 }
 
@@ -125,7 +125,7 @@ fn an_unsigned_agreement_lacks_a_signature_and_nothing_else() {
 fn every_page_shows_the_number_and_nothing_hidden_or_beside_the_page() {
     let issued = issued();
     let pdf = Pdf::open(&issued.pdf, &Limits::default()).unwrap();
-    let (pages, _) = pdf.pages();
+    let (pages, _) = pdf.pages().unwrap();
     for (page, number) in pages.iter().zip(1..) {
         let drawing = drawing(&pdf, page).unwrap();
         assert!(drawing.text.contains("AFF-2026-000123-38"), "{drawing:?}");
@@ -141,7 +141,7 @@ fn names_in_other_letters_come_out_and_letters_without_a_shape_are_named() {
         agreement.licensee.name = name.into();
         let bytes = agreement_pdf(&agreement)?;
         let pdf = Pdf::open(&bytes, &Limits::default()).unwrap();
-        let (pages, _) = pdf.pages();
+        let (pages, _) = pdf.pages().unwrap();
         Ok::<_, AgreementError>(drawing(&pdf, &pages[0]).unwrap().text)
     };
     for name in ["Łukasz Müller-Đặng", "Γιώργος Παπαδόπουλος", "Екатерина Щукина"]
@@ -166,7 +166,7 @@ fn no_answer_leaves_its_page_or_makes_the_writer_panic() {
     agreement.named_students = vec!["@".repeat(200); 100];
     let bytes = agreement_pdf(&agreement).unwrap();
     let pdf = Pdf::open(&bytes, &Limits::default()).unwrap();
-    for page in pdf.pages().0 {
+    for page in pdf.pages().unwrap().0 {
         let drawing = drawing(&pdf, &page).unwrap();
         assert_eq!(drawing.hidden_text, "");
         assert!(drawing.marks.iter().all(|mark| mark.place[2] < write::PAGE_WIDTH - 60.0), "{:?}", drawing.marks);
@@ -211,6 +211,50 @@ fn ink_beside_the_box_is_looked_at_and_on_another_page_refused() {
         annotate(document, pages[0], ink(IN_THE_BOX));
     }));
     assert!(reason(&elsewhere, Rule::Text).starts_with("page 1 has a note or drawing over it (Ink)"));
+}
+
+#[test]
+fn a_typed_note_and_ink_that_leaves_its_rectangle_are_looked_at() {
+    let note = check(&edited(|document, pages| {
+        let mut note = ink(IN_THE_BOX);
+        note.set("Subtype", "FreeText");
+        annotate(document, pages[2], note);
+    }));
+    assert!(by_eye(&note, Rule::Text).contains("a typed note"));
+    let ink = check(&edited(|document, pages| {
+        let mut far = ink(IN_THE_BOX);
+        far.set("InkList", vec![Object::Array([200, 260, 200, 700].map(Object::from).into())]);
+        annotate(document, pages[2], far);
+    }));
+    assert!(by_eye(&ink, Rule::Text).contains("outside the boxes"));
+}
+
+#[test]
+fn a_page_tree_that_readers_walk_differently_is_refused() {
+    let both = check(&edited(|document, pages| {
+        sign(document, pages);
+        let root = document.catalog().unwrap().get(b"Pages").unwrap().as_reference().unwrap();
+        document.get_dictionary_mut(root).unwrap().set("Type", "Page");
+    }));
+    reason(&both, Rule::Pdf);
+    let miscounted = check(&edited(|document, pages| {
+        sign(document, pages);
+        let root = document.catalog().unwrap().get(b"Pages").unwrap().as_reference().unwrap();
+        document.get_dictionary_mut(root).unwrap().set("Count", 1);
+    }));
+    reason(&miscounted, Rule::Pdf);
+}
+
+#[test]
+fn content_that_stands_in_another_file_is_refused() {
+    let report = check(&edited(|document, pages| {
+        sign(document, pages);
+        let content = document.get_page_content(pages[0]);
+        let elsewhere = Stream::new(dictionary! { "F" => Object::string_literal("other.bin") }, content);
+        let elsewhere = document.add_object(elsewhere);
+        document.get_dictionary_mut(pages[0]).unwrap().set("Contents", elsewhere);
+    }));
+    reason(&report, Rule::Pdf);
 }
 
 #[test]
@@ -283,7 +327,7 @@ fn digitally_signed(tail: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     update.save_to(&mut bytes).unwrap();
     let find = |text: &[u8]| bytes.windows(text.len()).rposition(|window| window.eq_ignore_ascii_case(text)).unwrap();
-    let start = find(&b"<3030".repeat(1));
+    let start = find(b"<3030");
     let end = start + 2 + 1024;
     assert_eq!((bytes[start], bytes[end - 1]), (b'<', b'>'));
     let range = format!("[0 {start:<10} {end:<10} {:<10}]", bytes.len() - end);
@@ -461,12 +505,20 @@ fn cropped_turned_and_layered_pages_are_refused() {
     assert!(reason(&layered, Rule::Layout).contains("layers"));
 }
 
+type Edit = Box<dyn Fn(&mut Document, ObjectId)>;
+
+fn script() -> Dictionary {
+    dictionary! { "S" => "JavaScript", "JS" => Object::string_literal("app.alert(1)") }
+}
+
+fn action(kind: &str) -> Dictionary {
+    dictionary! { "S" => Object::Name(kind.into()) }
+}
+
 #[test]
 fn scripts_files_and_links_are_refused_wherever_they_hang() {
-    let script = || dictionary! { "S" => "JavaScript", "JS" => Object::string_literal("app.alert(1)") };
-    let action = |kind: &str| dictionary! { "S" => Object::Name(kind.into()) };
-    let edits: [(&str, Box<dyn Fn(&mut Document, ObjectId)>); 8] = [
-        ("JS", Box::new(|document, _| document.catalog_mut().unwrap().set("OpenAction", script()))),
+    let edits: [(&str, Edit); 8] = [
+        ("OpenAction", Box::new(|document, _| document.catalog_mut().unwrap().set("OpenAction", script()))),
         (
             "AA",
             Box::new(|document, page| {

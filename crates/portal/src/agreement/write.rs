@@ -17,8 +17,8 @@ use super::{Agreement, AgreementError};
 pub(super) const PAGE_WIDTH: f32 = 595.28;
 /// A4, points.
 pub(super) const PAGE_HEIGHT: f32 = 841.89;
-/// Where the licensee signs on the last page: left, top, right, bottom in points from the upper left corner.
-pub(super) const SIGNING_AREA: [f32; 4] = [MARGIN, 330.0, PAGE_WIDTH - MARGIN, 640.0];
+/// The empty boxes for date and signature on the last page: left, top, right, bottom in points from the upper left corner.
+pub(super) const SIGNING_AREA: [f32; 4] = [MARGIN, 442.0, PAGE_WIDTH - MARGIN, 640.0];
 
 const MARGIN: f32 = 62.0;
 const COLUMN: f32 = PAGE_WIDTH - 2.0 * MARGIN;
@@ -177,9 +177,9 @@ impl<'a> Layout<'a> {
             ("Name", shortened(name, 120), 56.0),
             ("Position", shortened(position, 120), 56.0),
             ("Date", String::new(), 46.0),
-            ("Signature", String::new(), bottom - top - 158.0),
+            ("Signature", String::new(), bottom - top - 46.0),
         ];
-        let mut y = top;
+        let mut y = top - 2.0 * 56.0;
         for (label, answer, height) in rows {
             self.put(Item::Box { ltrb: [left, y, right, y + height] });
             self.line(left + 8.0, y + 17.0, SMALL, Weight::Bold, label.into());
@@ -376,14 +376,16 @@ fn draw_line(
     surface.set_fill(Some(Fill { opacity: NormalizedF32::ONE, ..Fill::default() }));
     let mut x = x;
     for run in runs(text) {
-        let is_leftward = run.chars().any(is_leftward);
-        let direction = if is_leftward { TextDirection::RightToLeft } else { TextDirection::LeftToRight };
-        surface.draw_text(Point::from_xy(x, y), letters.font.clone(), size, run, false, direction);
+        // A space behind words that run leftward would be drawn before them.
+        let shown = run.trim_end_matches(' ');
+        let direction =
+            if run.chars().any(is_leftward) { TextDirection::RightToLeft } else { TextDirection::LeftToRight };
+        surface.draw_text(Point::from_xy(x, y), letters.font.clone(), size, shown, false, direction);
         x += letters.width(run, size);
     }
 }
 
-/// Words of Hebrew and Arabic letters with the spaces between them, and all else, in turn.
+/// Words of Hebrew and Arabic letters with the spaces between them, and all else, in turn, cut between letters that join.
 fn runs(text: &str) -> Vec<&str> {
     let mut starts = vec![0];
     let mut was_leftward = None;
@@ -393,6 +395,9 @@ fn runs(text: &str) -> Vec<&str> {
             starts.push(at);
         }
         was_leftward = Some(is_leftward);
+        // No ligatures: programs that rewrite PDFs lose which letters they stand for (Ghostscript 10 makes `ff` Chinese).
+        let pairs = word.char_indices().zip(word.chars().skip(1));
+        starts.extend(pairs.filter(|((_, f), next)| *f == 'f' && "fil".contains(*next)).map(|((f, _), _)| at + f + 1));
     }
     starts.push(text.len());
     starts.windows(2).filter_map(|pair| text.get(pair[0]..pair[1])).filter(|run| !run.is_empty()).collect()
