@@ -5,6 +5,7 @@ mod answers;
 mod assignments;
 mod audit;
 mod candidates;
+mod challenges;
 mod collected;
 mod consensus;
 mod counts;
@@ -21,6 +22,7 @@ mod release;
 mod report;
 mod scan;
 mod searches;
+mod submissions;
 mod write_log;
 
 pub use read_log::LogReader;

@@ -7,6 +7,7 @@
 
 mod annotating;
 mod catalog;
+mod challenging;
 mod collection;
 mod database;
 mod error;
@@ -24,6 +25,10 @@ pub use annotating::{
     RatingRow, Strategy, Suggestion, SureSuggestion,
 };
 pub use catalog::{COMMAND_LINE, Catalog, LogReader};
+pub use challenging::{
+    BoardRow, ChallengeMetric, ChallengeRow, ChallengeTask, Half, NewChallenge, NewScore, NewSubmission, Phase,
+    ScoreRow, SubmissionOutcome, SubmissionRow, SubmissionState, TeamMember, TeamOutcome, TeamRow,
+};
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
     NewHit, NewQuery, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow, RecordedFetches, SearchCount,

@@ -36,4 +36,10 @@ id! {
     PoolId,
     /// A row of `lesson`.
     LessonId,
+    /// A row of `challenge`.
+    ChallengeId,
+    /// A row of `team`.
+    TeamId,
+    /// A row of `submission`.
+    SubmissionId,
 }

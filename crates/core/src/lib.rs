@@ -32,7 +32,8 @@ pub use expression::Expression;
 pub use geometry::{BoundingBox, Landmarks, Point};
 pub use hash::{PerceptualHash, Sha256Hex};
 pub use ids::{
-    AccountId, AnnotationId, AnnotatorId, CandidateId, FaceId, ImageId, LessonId, PoolId, ReleaseId, SearchId,
+    AccountId, AnnotationId, AnnotatorId, CandidateId, ChallengeId, FaceId, ImageId, LessonId, PoolId, ReleaseId,
+    SearchId, SubmissionId, TeamId,
 };
 pub use label_set::LabelSet;
 pub use sets::DisjointSets;

@@ -1,0 +1,1 @@
+-- Why: a place kept for the portal's tables.

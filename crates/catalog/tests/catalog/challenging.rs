@@ -1,0 +1,1 @@
+//! Do challenges keep their promises on both engines?
