@@ -1,5 +1,6 @@
 //! Which commands are there, and what do they take? Words and defaults only; behaviour is in `commands`.
 
+mod challenge;
 mod predict;
 
 use std::num::NonZeroU32;
@@ -7,6 +8,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use challenge::{
+    ChallengeClose, ChallengeCommand, ChallengeCreate, ChallengeKeyFile, ChallengeName, ChallengeScore,
+    ChallengeTables, ExpressionMetric, TableFormat, Task,
+};
 pub use predict::Predict;
 
 /// The whole life of a facial affect database: import, faces, releases, training, evaluation, prediction.
@@ -62,6 +67,9 @@ pub enum Command {
     Score(Score),
     /// Score predictions against truth
     Evaluate(Evaluate),
+    /// A challenge on a test set that nobody sees: seal its labels, score what is handed in, rank, close
+    #[command(subcommand)]
+    Challenge(ChallengeCommand),
     /// Write a trained model for other programs
     ExportModel(ExportModel),
     /// Put several runs beside each other, with intervals and tests on the same images

@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::app::{App, token_hash};
 use crate::failure::{ApiError, WebError};
+use crate::uploads::read_form;
 
 /// What a route asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub(crate) struct Rule {
     pub(crate) app: Arc<App>,
     pub(crate) method: Method,
     pub(crate) access: Access,
+    /// Whether its forms bring a file.
+    pub(crate) is_upload: bool,
 }
 
 /// Stands before every route.
@@ -72,6 +75,9 @@ pub(crate) async fn guard(State(rule): State<Rule>, request: Request, next: Next
     let is_api = request.uri().path().starts_with("/api/");
     let place = request.uri().path_and_query().map_or("/", |place| place.as_str()).to_owned();
     let is_read = rule.method == Method::GET;
+    // Whoever may not come in is turned away before a body is read, and holds no place for long.
+    let place_for_file = if rule.is_upload { rule.app.uploads.try_acquire().map(Some) } else { Ok(None) };
+    let Ok(_place_for_file) = place_for_file else { return WebError::Busy.into_response() };
     match admit(&rule, request).await {
         Ok(request) => next.run(request).await,
         Err(WebError::SignedOut) if is_read && !is_api => {
@@ -101,7 +107,7 @@ async fn admit(rule: &Rule, mut request: Request) -> Result<Request, WebError> {
     }
     if let Some(visitor) = visitor {
         if changes && *access != Access::Everybody {
-            request = with_csrf_checked(request, &visitor.csrf).await?;
+            request = with_csrf_checked(request, &visitor.csrf, rule.is_upload).await?;
         }
         request.extensions_mut().insert(visitor);
     }
@@ -148,13 +154,23 @@ pub(crate) fn csrf_of(token: &str) -> String {
     hex::encode(Sha256::digest(format!("csrf of {token}")))
 }
 
-/// The token stands in a header (scripts) or in the field `csrf` (forms).
-async fn with_csrf_checked(request: Request, expected: &str) -> Result<Request, WebError> {
+/// The token stands in a header (scripts) or in the field `csrf` (forms; forms with a file only where one is expected).
+async fn with_csrf_checked(request: Request, expected: &str, is_upload: bool) -> Result<Request, WebError> {
     let is_right = |found: &str| bool::from(found.as_bytes().ct_eq(expected.as_bytes()));
     if let Some(found) = request.headers().get("x-csrf-token") {
         return if found.to_str().is_ok_and(is_right) { Ok(request) } else { Err(WebError::Forged) };
     }
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if is_upload && kind.starts_with("multipart/form-data") {
+        let kind = kind.to_owned();
+        let (mut parts, body) = request.into_parts();
+        let (found, upload) = read_form(body, &kind).await?;
+        if !is_right(&found) {
+            return Err(WebError::Forged);
+        }
+        parts.extensions.insert(upload);
+        return Ok(Request::from_parts(parts, Body::empty()));
+    }
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(WebError::Forged);
     }

@@ -65,6 +65,7 @@ pub struct App {
     /// Argon2 takes 19 MiB and a core for a while.
     pub(crate) hashing: Semaphore,
     pub(crate) cutting: Semaphore,
+    pub(crate) uploads: Semaphore,
     hints: Mutex<HashMap<(AnnotatorId, PoolId), (i64, i64)>>,
 }
 
@@ -83,6 +84,7 @@ impl App {
             attempts: Mutex::default(),
             hashing: Semaphore::new(2),
             cutting: Semaphore::new(PICTURES_AT_ONCE),
+            uploads: Semaphore::new(crate::uploads::UPLOADS_AT_ONCE),
             hints: Mutex::default(),
         }))
     }

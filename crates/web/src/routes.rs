@@ -12,7 +12,7 @@ use axum::routing::{MethodRouter, get, post};
 use crate::access::{Access, Rule, guard};
 use crate::app::App;
 use crate::pages::{adjudicate, annotate, audit, collection, flags, home, invitation, people, pools, quality};
-use crate::pages::{quiz, sign_in, training, tutorial};
+use crate::pages::{challenge, quiz, sign_in, training, tutorial};
 use crate::{api, assets, pictures};
 
 /// A route; there is no other way into the router, so none is without a rule.
@@ -20,15 +20,20 @@ pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) access: Access,
+    is_upload: bool,
     handler: MethodRouter<Arc<App>>,
 }
 
 fn read<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    Route { method: Method::GET, path, access, handler: get(handler) }
+    Route { method: Method::GET, path, access, is_upload: false, handler: get(handler) }
 }
 
 fn change<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    Route { method: Method::POST, path, access, handler: post(handler) }
+    Route { method: Method::POST, path, access, is_upload: false, handler: post(handler) }
+}
+
+fn upload<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    Route { is_upload: true, ..change(path, access, handler) }
 }
 
 /// All of them.
@@ -81,13 +86,27 @@ pub(crate) fn routes() -> Vec<Route> {
         change("/people/invite", ADMINISTRATOR, people::invite),
         change("/people/{account}", ADMINISTRATOR, people::change),
         read("/audit", ADMINISTRATOR, audit::list),
+        read("/challenges", EVERYBODY, challenge::list),
+        read("/challenges/{challenge}", EVERYBODY, challenge::show),
+        read("/challenges/{challenge}/final/{file}", EVERYBODY, challenge::tables),
+        read("/challenges/{challenge}/inputs.csv", RESEARCHER, challenge::inputs),
+        read("/challenges/{challenge}/team", RESEARCHER, challenge::team),
+        change("/challenges/{challenge}/team", RESEARCHER, challenge::make_team),
+        change("/challenges/{challenge}/team/invite", RESEARCHER, challenge::invite),
+        change("/challenges/{challenge}/team/leave", RESEARCHER, challenge::leave),
+        read("/team-invitation/{token}", RESEARCHER, challenge::show_invitation),
+        change("/team-invitation/{token}", RESEARCHER, challenge::accept_invitation),
+        upload("/challenges/{challenge}/submissions", RESEARCHER, challenge::submit),
+        change("/challenges/{challenge}/submissions/{submission}/withdraw", RESEARCHER, challenge::withdraw),
+        read("/challenges/{challenge}/audit", LEAD, challenge::audit),
     ]
 }
 
 /// The router, each route behind its guard.
 pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
     routes().into_iter().fold(Router::new(), |router, route| {
-        let rule = Rule { app: Arc::clone(app), method: route.method, access: route.access };
+        let rule =
+            Rule { app: Arc::clone(app), method: route.method, access: route.access, is_upload: route.is_upload };
         let guarded = route.handler.layer(from_fn_with_state(rule, guard));
         router.route(route.path, guarded)
     })
