@@ -182,7 +182,7 @@ async fn status(context: &Context) -> anyhow::Result<()> {
             let board = project.catalog.read_board(row.id, metric.task(), Half::Public).await?;
             text += &format!("  {} by {}, public half\n", metric.task().name(), metric.name());
             text += &board.iter().map(line).collect::<String>();
-            boards.insert(metric.task().name().to_owned(), board.iter().map(|row| document(row)).collect());
+            boards.insert(metric.task().name().to_owned(), board.iter().map(document).collect());
         }
         documents.push(json!({
             "challenge": challenge.name, "phase": phase.name(), "inputs": challenge.n_inputs, "queued": n_queued,

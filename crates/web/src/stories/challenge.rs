@@ -91,7 +91,7 @@ async fn a_team_submits_is_refused_climbs_and_runs_out_of_quota() {
     let team = lab.browser(Role::Researcher).await;
     let (status, _) = lab.post("/challenges/faces/team", &[("name", "The <i>Net</i>works")], &team).await;
     assert_eq!(status, StatusCode::SEE_OTHER);
-    let page = |browser| async { lab.get("/challenges/faces/team", browser).await.1 };
+    let page = async |browser: &Browser| lab.get("/challenges/faces/team", browser).await.1;
 
     let wrong = answers(200).replacen("015.png,", "015.png,hapy", 1);
     assert_eq!(submit(&lab, &wrong, &team).await.0, StatusCode::SEE_OTHER);
@@ -216,7 +216,7 @@ async fn no_page_error_log_or_dump_says_a_label() {
         score(&lab).await;
     }
     // Another key, and labels that were touched.
-    let scorer = |key| Scorer::open(&lab.app.project, key, "faces");
+    let scorer = async |key: &ChallengeKey| Scorer::open(&lab.app.project, key, "faces").await;
     let other: Result<Scorer, ChallengeError> = scorer(&ChallengeKey::new([1; 32])).await;
     heard.push(("another key".into(), other.err().unwrap().to_string()));
     let sealed = lab.app.project.root.join("challenges/faces/labels.sealed");
