@@ -1,5 +1,6 @@
 //! Which commands are there, and what do they take? Words and defaults only; behaviour is in `commands`.
 
+mod challenge;
 mod portal;
 mod predict;
 
@@ -8,6 +9,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use challenge::{
+    ChallengeClose, ChallengeCommand, ChallengeCreate, ChallengeKeyFile, ChallengeName, ChallengeScore,
+    ChallengeTables, ExpressionMetric, TableFormat, Task,
+};
 pub use portal::{AuditCommand, Backup, Fetch, PersonCommand, PortalCommand, PortalHolders, PortalTrace, Restore};
 pub use predict::Predict;
 
@@ -64,6 +69,9 @@ pub enum Command {
     Score(Score),
     /// Score predictions against truth
     Evaluate(Evaluate),
+    /// A challenge on a test set that nobody sees: seal its labels, score what is handed in, rank, close
+    #[command(subcommand)]
+    Challenge(ChallengeCommand),
     /// Write a trained model for other programs
     ExportModel(ExportModel),
     /// Put several runs beside each other, with intervals and tests on the same images

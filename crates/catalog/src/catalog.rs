@@ -5,6 +5,7 @@ mod answers;
 mod assignments;
 mod audit;
 mod candidates;
+mod challenges;
 mod collected;
 mod consensus;
 mod counts;
@@ -26,6 +27,7 @@ mod report;
 mod requests;
 mod scan;
 mod searches;
+mod submissions;
 mod withdrawals;
 mod write_log;
 

@@ -59,6 +59,12 @@ impl From<Option<i64>> for Value {
     }
 }
 
+impl From<Option<f64>> for Value {
+    fn from(value: Option<f64>) -> Self {
+        Value::Real(value)
+    }
+}
+
 impl From<Option<f32>> for Value {
     fn from(value: Option<f32>) -> Self {
         Value::Real(value.map(f64::from))
@@ -83,6 +89,7 @@ pub(crate) enum Turn {
     Search = 0x4146_4543_0007,
     Hosts = 0x4146_4543_0008,
     Assign = 0x4146_4543_0009,
+    Challenge = 0x4146_4543_0020,
 }
 
 /// How long SQLite waits for another process's transaction, and either engine for a free connection.
@@ -283,6 +290,15 @@ impl Row {
     pub(crate) fn optional_real(&self, idx: usize) -> Result<Option<f32>, CatalogError> {
         let value: Option<f64> = column!(self, idx)?;
         Ok(value.map(|value| value as f32))
+    }
+
+    /// All 64 bits of a number.
+    pub(crate) fn double(&self, idx: usize) -> Result<f64, CatalogError> {
+        column!(self, idx)
+    }
+
+    pub(crate) fn optional_double(&self, idx: usize) -> Result<Option<f64>, CatalogError> {
+        column!(self, idx)
     }
 
     /// A comparison's answer, which SQLite gives as 0 or 1.

@@ -49,6 +49,9 @@ pub enum CatalogError {
     /// An account with that address exists.
     #[error("there is an account for {0} already")]
     AccountExists(String),
+    /// A challenge of that name exists.
+    #[error("a challenge named `{0}` exists already: choose another name")]
+    ChallengeExists(String),
     /// A pool of that name exists.
     #[error("a pool named `{0}` exists already: choose another name")]
     PoolExists(String),

@@ -8,6 +8,7 @@
 mod annotating;
 mod backup;
 mod catalog;
+mod challenging;
 mod collection;
 mod database;
 mod error;
@@ -27,6 +28,10 @@ pub use annotating::{
 };
 pub use backup::{Copied, back_up, restore};
 pub use catalog::{COMMAND_LINE, Catalog, LogReader, NotErased};
+pub use challenging::{
+    BoardRow, ChallengeMetric, ChallengeRow, ChallengeTask, Half, NewChallenge, NewScore, NewSubmission, Phase,
+    ScoreRow, SubmissionOutcome, SubmissionRow, SubmissionState, TeamMember, TeamOutcome, TeamRow,
+};
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
     NewHit, NewQuery, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow, RecordedFetches, SearchCount,

@@ -21,6 +21,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { portable: include_str!("../migrations/0003_faces_behind.sql"), sqlite: "", postgres: "" },
     Migration { portable: include_str!("../migrations/0004_annotate.sql"), sqlite: "", postgres: "" },
     Migration { portable: include_str!("../migrations/0005_portal.sql"), sqlite: "", postgres: "" },
+    Migration { portable: include_str!("../migrations/0006_challenge.sql"), sqlite: "", postgres: "" },
 ];
 
 /// Brings the database to the newest schema, in one transaction: a kill leaves the old one, and of two processes that

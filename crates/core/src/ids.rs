@@ -48,4 +48,10 @@ id! {
     PackageId,
     /// A row of `download`.
     DownloadId,
+    /// A row of `challenge`.
+    ChallengeId,
+    /// A row of `team`.
+    TeamId,
+    /// A row of `submission`.
+    SubmissionId,
 }

@@ -93,7 +93,9 @@ pub use quality::{
 pub use ranking::{RankingScore, Scores, macro_mean, rank_classes, rank_micro, support_mean};
 pub use regression::{Moments, RegressionScore, regression, spearman};
 pub use reliability::{Icc, Level, Units, fleiss_kappa, icc, krippendorff_alpha};
-pub use render::{Format, class_table, comparison_table, confusion_svg, confusion_table, figure_table, subgroup_table};
+pub use render::{
+    Format, class_table, comparison_table, confusion_svg, confusion_table, escape, figure_table, subgroup_table,
+};
 pub use report::{EvaluationReport, comparison_html, evaluation_html};
 pub use second_look::{Doubt, FaceOpinions, SecondLook, SecondLookOptions, second_look};
 pub use subgroup::{Gap, Subgroup, Subgroups, subgroups};

@@ -38,12 +38,16 @@ pub struct PairedComparison {
     pub n: usize,
     /// Share of right labels.
     pub accuracy: Option<PairedDifference>,
+    /// Mean recall over the classes in truth.
+    pub balanced_accuracy: Option<PairedDifference>,
     /// Mean F1 over the classes in truth or prediction.
     pub f1_macro: Option<PairedDifference>,
     /// Concordance of valence.
     pub valence_ccc: Option<PairedDifference>,
     /// Concordance of arousal.
     pub arousal_ccc: Option<PairedDifference>,
+    /// Mean of both concordances; `None` where images have a value of one dimension only.
+    pub mean_ccc: Option<PairedDifference>,
     /// Exact test of accuracy.
     pub mcnemar: Option<McNemar>,
 }
@@ -70,13 +74,14 @@ pub fn compare_pair(first: &Matched, second: &Matched, bootstrap: Bootstrap) -> 
         sums.map(|cells| ConfusionMatrix::empty(n_classes).with_cells(&cells))
     };
     type Figure = fn(&ConfusionMatrix) -> Option<f64>;
-    let figures: [Figure; 2] = [|matrix| matrix.accuracy(), |matrix| matrix.f1_macro(Averaged::Union)];
+    let figures: [Figure; 3] =
+        [|matrix| matrix.accuracy(), |matrix| matrix.f1_macro(Averaged::Union), |matrix| matrix.balanced_accuracy()];
     let differences = |cells: &[f64]| {
         let [a, b] = margins(cells);
         figures.map(|figure| Some(figure(&b)? - figure(&a)?))
     };
     let drawn = if both.is_empty() { Vec::new() } else { bootstrap.redraw_counts(&cells, differences) };
-    let [accuracy, f1_macro] = differences(&cells);
+    let [accuracy, f1_macro, balanced_accuracy] = differences(&cells);
     let of_labels = |found: Option<f64>, figure: usize| {
         difference(found, drawn.iter().filter_map(|differences| differences[figure]).collect(), bootstrap.confidence)
     };
@@ -84,12 +89,19 @@ pub fn compare_pair(first: &Matched, second: &Matched, bootstrap: Bootstrap) -> 
     let only = |a_wanted: bool| {
         both.iter().filter(|&&(a, b)| (right(first, a), right(second, b)) == (a_wanted, !a_wanted)).count() as u64
     };
+    let of_value = |found: &CccDraws| {
+        difference(found.found, found.drawn.iter().flatten().copied().collect(), bootstrap.confidence)
+    };
+    let valence = ccc_draws(&first.valence, &second.valence, bootstrap);
+    let arousal = ccc_draws(&first.arousal, &second.arousal, bootstrap);
     PairedComparison {
         n: both.len(),
         accuracy: of_labels(accuracy, 0),
+        balanced_accuracy: of_labels(balanced_accuracy, 2),
         f1_macro: of_labels(f1_macro, 1),
-        valence_ccc: ccc_difference(&first.valence, &second.valence, bootstrap),
-        arousal_ccc: ccc_difference(&first.arousal, &second.arousal, bootstrap),
+        valence_ccc: of_value(&valence),
+        arousal_ccc: of_value(&arousal),
+        mean_ccc: valence.mean_with(&arousal).as_ref().and_then(of_value),
         mcnemar: (!both.is_empty()).then(|| mcnemar(only(true), only(false))),
     }
 }
@@ -155,7 +167,27 @@ fn shared(first: &[u32], second: &[u32]) -> Vec<(usize, usize)> {
     both
 }
 
-fn ccc_difference(first: &Pairs, second: &Pairs, bootstrap: Bootstrap) -> Option<PairedDifference> {
+/// Differences of a concordance: the one found, and those of resamples.
+struct CccDraws {
+    rows: Vec<u32>,
+    found: Option<f64>,
+    drawn: Vec<Option<f64>>,
+}
+
+impl CccDraws {
+    /// The mean of two dimensions' differences, where both are of the same images: then each resample of one is of the
+    /// same images as the other's.
+    fn mean_with(&self, other: &Self) -> Option<Self> {
+        let mean = |(a, b): (Option<f64>, Option<f64>)| a.zip(b).map(|(a, b)| (a + b) / 2.0);
+        (self.rows == other.rows).then(|| Self {
+            rows: self.rows.clone(),
+            found: mean((self.found, other.found)),
+            drawn: self.drawn.iter().copied().zip(other.drawn.iter().copied()).map(mean).collect(),
+        })
+    }
+}
+
+fn ccc_draws(first: &Pairs, second: &Pairs, bootstrap: Bootstrap) -> CccDraws {
     let both = shared(&first.rows, &second.rows);
     let of = |values: &[f64], places: &dyn Fn(&(usize, usize)) -> usize| {
         both.iter().map(|pair| values[places(pair)]).collect::<Vec<f64>>()
@@ -165,8 +197,11 @@ fn ccc_difference(first: &Pairs, second: &Pairs, bootstrap: Bootstrap) -> Option
     let [found_a, found_b] = [0, 1].map(|run| Moments::of(&truth, &guesses[run]).ccc());
     // One seed and one number of rows: both see the same rows in each resample.
     let [drawn_a, drawn_b] = [0, 1].map(|run| bootstrap.redraw_moments(&truth, &guesses[run]));
-    let drawn = drawn_a.iter().zip(&drawn_b).filter_map(|(a, b)| Some(b.ccc()? - a.ccc()?)).collect();
-    difference(found_a.zip(found_b).map(|(a, b)| b - a), drawn, bootstrap.confidence)
+    CccDraws {
+        rows: both.iter().map(|&(a, _)| first.rows[a]).collect(),
+        found: found_a.zip(found_b).map(|(a, b)| b - a),
+        drawn: drawn_a.iter().zip(&drawn_b).map(|(a, b)| Some(b.ccc()? - a.ccc()?)).collect(),
+    }
 }
 
 fn difference(found: Option<f64>, drawn: Vec<f64>, confidence: f64) -> Option<PairedDifference> {

@@ -213,7 +213,7 @@ pub(crate) fn render(cells: &Cells, format: Format) -> String {
 }
 
 /// A run's name comes from outside: it must not end a cell or start a command.
-pub(crate) fn escape(cell: &str, format: Format) -> String {
+pub fn escape(cell: &str, format: Format) -> String {
     let mut out = String::with_capacity(cell.len());
     for c in cell.chars().map(|c| if c.is_control() { ' ' } else { c }) {
         match (format, c) {

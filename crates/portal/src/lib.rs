@@ -20,3 +20,4 @@ pub use settings::{
     AccessRules, ClauseText, Database, DeliveryRules, MailSecurity, MailSettings, Offer, PortalSettings, SETTINGS_FILE,
     TEMPLATE, is_address,
 };
+pub mod challenge;

@@ -3,6 +3,7 @@
 pub(crate) mod adjudicate;
 pub(crate) mod annotate;
 pub(crate) mod audit;
+pub(crate) mod challenge;
 pub(crate) mod collection;
 pub(crate) mod flags;
 pub(crate) mod home;

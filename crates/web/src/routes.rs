@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use affectory_catalog::Role;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
@@ -14,7 +13,7 @@ use axum::routing::{MethodRouter, get, post};
 use crate::access::{Access, BODY_LIMIT, Rule, guard};
 use crate::app::App;
 use crate::pages::{adjudicate, annotate, audit, collection, flags, home, invitation, people, pools, quality};
-use crate::pages::{portal, quiz, sign_in, training, tutorial};
+use crate::pages::{challenge, portal, quiz, sign_in, training, tutorial};
 use crate::server::within_time;
 use crate::{api, assets, files, pictures};
 
@@ -128,6 +127,19 @@ pub(crate) fn routes() -> Vec<Route> {
         change("/people/invite", ADMINISTRATOR, people::invite),
         change("/people/{account}", ADMINISTRATOR, people::change),
         read("/audit", ADMINISTRATOR, audit::list),
+        read("/challenges", EVERYBODY, challenge::list),
+        read("/challenges/{challenge}", EVERYBODY, challenge::show),
+        read("/challenges/{challenge}/final/{file}", EVERYBODY, challenge::tables),
+        read("/challenges/{challenge}/inputs.csv", RESEARCHER, challenge::inputs),
+        read("/challenges/{challenge}/team", RESEARCHER, challenge::team),
+        change("/challenges/{challenge}/team", RESEARCHER, challenge::make_team),
+        change("/challenges/{challenge}/team/invite", RESEARCHER, challenge::invite),
+        change("/challenges/{challenge}/team/leave", RESEARCHER, challenge::leave),
+        read("/team-invitation/{token}", RESEARCHER, challenge::show_invitation),
+        change("/team-invitation/{token}", RESEARCHER, challenge::accept_invitation),
+        upload("/challenges/{challenge}/submissions", RESEARCHER, challenge::UPLOAD_LIMIT, challenge::submit),
+        change("/challenges/{challenge}/submissions/{submission}/withdraw", RESEARCHER, challenge::withdraw),
+        read("/challenges/{challenge}/audit", LEAD, challenge::audit),
     ]
 }
 
@@ -143,7 +155,6 @@ pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
         let guarded = route
             .handler
             .layer::<_, Infallible>(from_fn_with_state(rule, guard))
-            .layer::<_, Infallible>(DefaultBodyLimit::max(route.body_limit))
             .layer::<_, Infallible>(from_fn_with_state(patience, within_time));
         router.route(route.path, guarded)
     })

@@ -2,6 +2,7 @@
 
 mod access;
 mod annotating;
+mod challenge;
 mod hostile;
 
 use std::sync::Arc;

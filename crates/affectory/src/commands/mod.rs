@@ -2,6 +2,7 @@
 
 mod accounts;
 mod annotations;
+mod challenge;
 mod check_agreement;
 mod collect;
 mod compare;
@@ -62,6 +63,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Train(args) => train::run(&context, args).await,
         Command::Score(args) => score::run(&context, &args).await,
         Command::Evaluate(args) => evaluate::run(&context, &args),
+        Command::Challenge(command) => challenge::run(&context, command).await,
         Command::ExportModel(args) => export_model::run(&context, &args).await,
         Command::Compare(args) => compare::run(&context, &args).await,
         Command::Predict(args) => predict::run(&context, &args),

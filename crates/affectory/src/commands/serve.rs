@@ -30,6 +30,12 @@ pub async fn run(context: &Context, args: &Serve) -> anyhow::Result<()> {
         let login = NewLogin { email: &email, name: &name, role: Role::Administrator, language: "en" };
         make_account(&project, &login, &password).await?;
     }
+    if crate::environment::variable(super::challenge::KEY).is_some() {
+        tracing::warn!(
+            "{} is set where the server runs, which never needs it: keep it from this process",
+            super::challenge::KEY
+        );
+    }
     write_first_lessons(&project, now_ms()).await?;
     let listener = tokio::net::TcpListener::bind(args.bind)
         .await

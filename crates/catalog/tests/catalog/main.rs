@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
 mod annotating;
+mod challenging;
 mod collection;
 mod engines;
 mod exchange;

@@ -52,6 +52,7 @@ fn navigation(visitor: &Visitor, language: &Language) -> Markup {
             nav aria-label=(language.text("navigation")) {
                 a.brand href="/" { "Affectory" }
                 @if role >= Role::Annotator { a href="/tutorial" { (language.text("tutorial_title")) } }
+                @if role == Role::Researcher || role >= Role::Lead { a href="/challenges" lang="en" { "Challenges" } }
                 @if role >= Role::Reviewer {
                     a href="/quality" lang="en" { "Quality" }
                     a href="/adjudicate" lang="en" { "Adjudicate" }

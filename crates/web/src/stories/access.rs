@@ -84,6 +84,19 @@ administrator   GET  /people
 administrator   POST /people/invite
 administrator   POST /people/{account}
 administrator   GET  /audit
+everybody       GET  /challenges
+everybody       GET  /challenges/{challenge}
+everybody       GET  /challenges/{challenge}/final/{file}
+researcher      GET  /challenges/{challenge}/inputs.csv
+researcher      GET  /challenges/{challenge}/team
+researcher      POST /challenges/{challenge}/team
+researcher      POST /challenges/{challenge}/team/invite
+researcher      POST /challenges/{challenge}/team/leave
+researcher      GET  /team-invitation/{token}
+researcher      POST /team-invitation/{token}
+researcher      POST /challenges/{challenge}/submissions
+researcher      POST /challenges/{challenge}/submissions/{submission}/withdraw
+lead            GET  /challenges/{challenge}/audit
 ";
 
 /// A path with something in each of its places.

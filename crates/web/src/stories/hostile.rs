@@ -67,7 +67,7 @@ async fn scripts_in_names_notes_and_imported_data_are_shown_as_text() {
     while lab.app.figures().is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let pages = ["/people", "/flags", "/pools", "/quality", "/", "/audit", "/adjudicate/3", "/quality/annotators/6"];
+    let pages = ["/people", "/flags", "/pools", "/quality", "/", "/audit", "/adjudicate/3", "/quality/annotators/7"];
     for path in pages.map(str::to_owned).into_iter().chain([format!("/annotate/{pool}")]) {
         let (status, page) = lab.get(&path, &administrator).await;
         assert_eq!(status, StatusCode::OK, "{path}");
