@@ -74,3 +74,28 @@ impl<S: Sync> FromRequest<S> for Upload {
         Ok(Upload { file_name: String::new(), bytes })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_form_makes_it_panic_and_a_whole_one_is_read() {
+        let whole = b"--x\r\ncontent-disposition: form-data; name=\"csrf\"\r\n\r\nword\r\n--x\r\ncontent-disposition: \
+                      form-data; name=\"file\"; filename=\"a.pdf\"\r\n\r\n%PDF-\r\n--x--\r\n";
+        let kind = "multipart/form-data; boundary=x";
+        let read = |bytes: Vec<u8>| async move { read_form(Body::from(bytes), kind, 1_000).await };
+        let (csrf, upload) = read(whole.to_vec()).await.unwrap();
+        assert_eq!((&*csrf, &*upload.file_name, &*upload.bytes), ("word", "a.pdf", &b"%PDF-"[..]));
+        assert!(matches!(read(vec![b'x'; 1_001]).await, Err(WebError::TooLarge)));
+        // Each byte in turn becomes one that means something in a form, or the form ends there.
+        for at in 0..whole.len() {
+            for byte in [b'\r', b'\n', b'-', b'"', 0, 0xff] {
+                let mut changed = whole.to_vec();
+                changed[at] = byte;
+                let _ = read(changed).await;
+            }
+            let _ = read(whole[..at].to_vec()).await;
+        }
+    }
+}
