@@ -5,9 +5,10 @@
 //! learns that the step was not reached, nothing more. This is their parameter-free variant, whose step follows from
 //! the spread of the paired difference, with two changes:
 //!
-//! - `step = max(0.01, sqrt(2 ln k) * s)`, `s` being the standard error of the difference between the new submission and
-//!   the best one on the same images, and `k` the number of the team's scored submissions with this one. Of `k` tries by
-//!   chance the best lies about `sqrt(2 ln k)` standard errors above their mean: every try makes the next step higher.
+//! - `step = max(0.01, 2 sqrt(ln k) * s)`, `s` being the standard error of the difference between the new submission and
+//!   the best one on the same images, and `k` the number of the team's scored submissions with this one. The `k`-th try,
+//!   no better in truth, takes that step by chance with a probability below `1 / k^2`, the sum of which over all tries,
+//!   however many, is finite; with the step of their variant, `s`, one of six tries would.
 //! - What is shown is rounded to 0.01, as in their variant with a fixed step.
 //!
 //! The first submission is shown as it is (rounded). Withdrawn submissions go on counting for step and best.
@@ -40,9 +41,9 @@ pub struct Rung {
 /// use affectory_portal::challenge::ladder::{Best, climb};
 ///
 /// let best = Some(Best { shown: 0.62, score: 0.6194 });
-/// // The second submission: a step of sqrt(2 ln 2) * 0.02 = 0.0235.
-/// assert!(!climb(best, 0.6428, 2, || Some(0.02)).is_accepted);
-/// assert_eq!(climb(best, 0.6430, 2, || Some(0.02)).shown, 0.64);
+/// // The second submission: a step of 2 sqrt(ln 2) * 0.02 = 0.0333.
+/// assert!(!climb(best, 0.6526, 2, || Some(0.02)).is_accepted);
+/// assert_eq!(climb(best, 0.6528, 2, || Some(0.02)).shown, 0.65);
 /// ```
 pub fn climb(best: Option<Best>, score: f64, k: u64, standard_error: impl FnOnce() -> Option<f64>) -> Rung {
     let Some(best) = best else { return Rung { shown: rounded(score), is_accepted: true } };
@@ -51,7 +52,7 @@ pub fn climb(best: Option<Best>, score: f64, k: u64, standard_error: impl FnOnce
         return kept;
     }
     let Some(standard_error) = standard_error() else { return kept };
-    let step = STEP.max((2.0 * (k.max(1) as f64).ln()).sqrt() * standard_error);
+    let step = STEP.max(2.0 * (k.max(1) as f64).ln().sqrt() * standard_error);
     if score >= best.score + step { Rung { shown: rounded(score), is_accepted: true } } else { kept }
 }
 
