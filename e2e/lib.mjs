@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { crc32, deflateSync } from "node:zlib";
 
 import { chromium } from "playwright-core";
+import { SMTPServer } from "smtp-server";
 
 export const LANGUAGES = ["en", "es", "pt", "de", "ar", "fa"];
 const N_FACES = 300;
@@ -23,12 +24,13 @@ export function startBrowser() {
  * All stories share one pool in which every face is wanted from many annotators, and each story has people of its own: so
  * none sees what another has answered.
  *
- * @returns {Promise<{url: string, pool: number, run: (args: string[], input?: string) => string,
+ * @param {(run: (args: string[], input?: string) => string, project: string) => void} prepare what is done before it serves
+ * @returns {Promise<{url: string, pool: number, project: string, run: (args: string[], input?: string) => string,
  *   account: (role?: string, language?: string) => {email: string, password: string},
  *   signIn: (context: import("playwright-core").BrowserContext, account: {email: string, password: string}) =>
  *   Promise<void>, kill: () => Promise<void>, restart: () => Promise<void>, stop: () => Promise<void>}>}
  */
-export async function startProject() {
+export async function startProject(prepare = () => {}) {
   const bin = process.env.AFFECTORY_BIN;
   if (!bin) throw new Error("set AFFECTORY_BIN to the program, as scripts/test does");
   const folder = mkdtempSync(join(tmpdir(), "affectory-e2e-"));
@@ -49,6 +51,7 @@ export async function startProject() {
     return { email, password: PASSWORD };
   };
   account("administrator");
+  prepare(run, project);
   let child;
   let url = "";
   const serve = async (bind) => {
@@ -74,6 +77,7 @@ export async function startProject() {
   return {
     url,
     pool,
+    project,
     run,
     account,
     async signIn(context, { email, password }) {
@@ -95,6 +99,55 @@ export async function startProject() {
   };
 }
 
+/**
+ * A mail server that keeps what it gets.
+ * @returns {Promise<{port: number, letters: {to: string, text: string}[], link: (to: string, path: string) => Promise<string>,
+ *   stop: () => Promise<void>}>}
+ */
+export async function startMail() {
+  const letters = [];
+  const server = new SMTPServer({
+    authOptional: true,
+    disabledCommands: ["STARTTLS"],
+    onData(stream, session, done) {
+      const chunks = [];
+      stream.on("data", (chunk) => chunks.push(chunk));
+      stream.on("end", () => {
+        const raw = Buffer.concat(chunks).toString("utf8");
+        letters.push({ to: session.envelope.rcptTo[0].address, text: plain(raw) });
+        done();
+      });
+    },
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: server.server.address().port,
+    letters,
+    /** The newest link to `path` in a letter to somebody; waits for the letter, and no link is given twice. */
+    async link(to, path) {
+      for (let n = 0; n < 200; n += 1) {
+        const at = letters.findLastIndex((letter) => letter.to === to && letter.text.includes(path));
+        if (at >= 0) {
+          const [found] = letters.splice(at, 1);
+          return new RegExp(`https?://\\S*${path}\\S*`).exec(found.text)[0];
+        }
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      throw new Error(`no letter to ${to} with ${path}: ${JSON.stringify(letters)}`);
+    },
+    stop: () => new Promise((resolve) => server.close(resolve)),
+  };
+}
+
+/** A letter's text, its transfer encoding undone. */
+function plain(raw) {
+  const [head, ...body] = raw.split("\r\n\r\n");
+  const text = body.join("\r\n\r\n");
+  if (/base64/i.test(head)) return Buffer.from(text, "base64").toString("utf8");
+  if (!/quoted-printable/i.test(head)) return text;
+  return text.replace(/=\r\n/g, "").replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
 /** Images that no perceptual hash takes for copies of each other: coarse noise. @returns {string} the folder */
 function drawFaces(folder) {
   let state = 1;
@@ -104,6 +157,15 @@ function drawFaces(folder) {
     const cells = Array.from({ length: 64 }, () => Math.floor(random() * 256));
     writeFileSync(join(folder, LABELS[i % LABELS.length], `${i}.png`), png(128, (x, y) => cells[(y >> 4) * 8 + (x >> 4)]));
   }
+  return folder;
+}
+
+/** Large images, which nothing compresses. @returns {string} the folder */
+export function drawNoise(folder, n_images, size) {
+  let state = 7;
+  const random = () => (state = (state * 48271) % 2147483647) & 255;
+  mkdirSync(join(folder, "happy"), { recursive: true });
+  for (let i = 0; i < n_images; i += 1) writeFileSync(join(folder, "happy", `noise${i}.png`), png(size, random));
   return folder;
 }
 

@@ -1,6 +1,7 @@
 //! Which commands are there, and what do they take? Words and defaults only; behaviour is in `commands`.
 
 mod challenge;
+mod portal;
 mod predict;
 
 use std::num::NonZeroU32;
@@ -12,6 +13,7 @@ pub use challenge::{
     ChallengeClose, ChallengeCommand, ChallengeCreate, ChallengeKeyFile, ChallengeName, ChallengeScore,
     ChallengeTables, ExpressionMetric, TableFormat, Task,
 };
+pub use portal::{AuditCommand, Backup, Fetch, PersonCommand, PortalCommand, PortalHolders, PortalTrace, Restore};
 pub use predict::Predict;
 
 /// The whole life of a facial affect database: import, faces, releases, training, evaluation, prediction.
@@ -45,7 +47,7 @@ pub enum Command {
     /// Look for faces in the project's images
     #[command(subcommand)]
     Faces(FacesCommand),
-    /// Serve the pages in which people annotate and watch over the annotations
+    /// Serve the pages: annotate, watch over the annotations, and, with a portal.toml, ask for and get releases
     Serve(Serve),
     /// Who may sign in
     #[command(subcommand)]
@@ -76,8 +78,26 @@ pub enum Command {
     Compare(Compare),
     /// Read expression, valence and arousal from pictures, videos and cameras
     Predict(Predict),
+    /// Licensed access to releases: what is offered, packages, traces of leaks
+    #[command(subcommand)]
+    Portal(PortalCommand),
+    /// Download what was granted, go on where it was stopped, and check it
+    Fetch(Fetch),
+    /// The log of who did what
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// What is known of one person
+    #[command(subcommand)]
+    Person(PersonCommand),
+    /// Copy the project, also while it is served
+    Backup(Backup),
+    /// Make a project of a copy
+    Restore(Restore),
     /// Say what was found: database, storage, models, codecs
     Doctor,
+    /// Compare a signed agreement on stdin with the issued one; the server starts it, with limits
+    #[command(hide = true)]
+    CheckAgreement,
 }
 
 #[derive(Debug, Args)]

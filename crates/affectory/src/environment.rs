@@ -25,6 +25,11 @@ pub fn random() -> [u8; 32] {
     bits
 }
 
+/// The password of the account at the mail server; it never stands in a file.
+pub fn smtp_password() -> Option<String> {
+    variable("AFFECTORY_SMTP_PASSWORD")
+}
+
 /// Where the user stands.
 #[expect(clippy::disallowed_methods, reason = "the binary's one reading of the current directory")]
 pub fn current_dir() -> std::io::Result<PathBuf> {

@@ -15,6 +15,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };
+    if matches!(cli.command, cli::Command::CheckAgreement) {
+        return commands::check_agreement();
+    }
     terminal::start_logging(cli.verbose);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -9,25 +9,32 @@ mod challenges;
 mod collected;
 mod consensus;
 mod counts;
+mod downloads;
 mod drops;
 mod findings;
+mod grants;
 mod import;
 mod labels;
 mod lessons;
+mod letters;
 mod pace;
+mod persons;
 mod pools;
 mod ratings;
 mod read_log;
 mod release;
 mod report;
+mod requests;
 mod scan;
 mod searches;
 mod submissions;
+mod withdrawals;
 mod write_log;
 
 pub use read_log::LogReader;
 
 pub use audit::COMMAND_LINE;
+pub use persons::NotErased;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -94,6 +101,17 @@ impl Catalog {
     /// [`CatalogError::Database`].
     pub async fn checkpoint(&self) -> Result<(), CatalogError> {
         self.database.checkpoint().await.map_err(CatalogError::database("copy the log of changes"))
+    }
+
+    /// Writes a copy of the whole catalogue, of one moment, to a file that must not be there; false on PostgreSQL, whose own
+    /// tools do that.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn copy_to(&self, path: &Path) -> Result<bool, CatalogError> {
+        let Database::Sqlite(_) = &self.database else { return Ok(false) };
+        self.database.copy_to(path).await.map_err(CatalogError::database("copy the catalogue"))?;
+        Ok(true)
     }
 
     async fn migrated(database: Database) -> Result<Catalog, CatalogError> {

@@ -178,6 +178,15 @@ impl Database {
     }
 }
 
+impl Database {
+    /// SQLite's copy into a new file, flushed; the readers' connections see one moment of it.
+    pub(crate) async fn copy_to(&self, path: &Path) -> Result<(), sqlx::Error> {
+        let Database::Sqlite(sqlites) = self else { return Ok(()) };
+        sqlx::query("vacuum into $1").bind(path.to_string_lossy().into_owned()).execute(&sqlites.readers).await?;
+        Ok(())
+    }
+}
+
 macro_rules! bound {
     ($sql:expr, $values:expr) => {{
         let mut query = sqlx::query($sql);

@@ -24,6 +24,9 @@ pub enum CatalogError {
     /// A project whose catalogue file is gone.
     #[error("the project's catalogue {0} is missing: put it back from a copy, or start anew in another folder")]
     NoCatalog(PathBuf),
+    /// A project that is not copied here.
+    #[error("the project was not copied: {0}")]
+    NotCopied(&'static str),
     /// A configuration file that cannot be read.
     #[error("{path}: {reason}")]
     BadConfig {

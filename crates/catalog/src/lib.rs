@@ -6,6 +6,7 @@
 //! are parameters, in integer milliseconds UTC.
 
 mod annotating;
+mod backup;
 mod catalog;
 mod challenging;
 mod collection;
@@ -13,6 +14,7 @@ mod database;
 mod error;
 mod exchange;
 mod people;
+mod portal;
 mod project;
 mod records;
 mod reporting;
@@ -24,7 +26,8 @@ pub use annotating::{
     LessonPicture, LessonRow, NewLesson, NewPoolFace, OwnAnswer, PoolCandidate, PoolRow, PoolRules, PoolState,
     RatingRow, Strategy, Suggestion, SureSuggestion,
 };
-pub use catalog::{COMMAND_LINE, Catalog, LogReader};
+pub use backup::{Copied, back_up, restore};
+pub use catalog::{COMMAND_LINE, Catalog, LogReader, NotErased};
 pub use challenging::{
     BoardRow, ChallengeMetric, ChallengeRow, ChallengeTask, Half, NewChallenge, NewScore, NewSubmission, Phase,
     ScoreRow, SubmissionOutcome, SubmissionRow, SubmissionState, TeamMember, TeamOutcome, TeamRow,
@@ -37,6 +40,10 @@ pub use collection::{
 pub use error::CatalogError;
 pub use exchange::{LogHead, LogOutcome, LoggedAnnotation, LoggedReference};
 pub use people::{Account, AccountChange, AuditRow, Invitation, NewAccount, Role};
+pub use portal::{
+    Applicant, DeliveryRow, DownloadRow, GrantRow, Holder, LetterRow, LinkWord, MemberRow, NewLetter, NewRequest,
+    NoteRow, PackageRow, RequestChange, RequestRow, RequestState, Student, TokenRow, WithdrawalRow,
+};
 pub use project::{Project, ProjectConfig};
 pub use records::{
     Annotation, AnnotatorKind, ConsensusRow, ConsensusRunRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan,

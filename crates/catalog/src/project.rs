@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::{Catalog, CatalogError, ImageStore};
 
-const CONFIG_FILE: &str = "affectory.toml";
-const CATALOG_FILE: &str = "catalog.sqlite";
+pub(crate) const CONFIG_FILE: &str = "affectory.toml";
+pub(crate) const CATALOG_FILE: &str = "catalog.sqlite";
 
 /// `affectory.toml`: where this project keeps its things.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -28,9 +28,10 @@ pub use keywords::{
     PlanRow, PlanTable, PlannedQuery, isolated, plan_table,
 };
 pub use net::{
-    AddressKind, ApiClient, ApiReply, BadNetwork, Client, ClientSettings, FetchFailure, Fetched, FetchedImage, Lookup,
-    MAX_URL_BYTES, NetError, Network, RetryAfter, Robots, SystemLookup, UrlRefusal, Validators, address_kind,
-    forbidding_rule, normalize, parse, registrable_domain, url_key,
+    AddressKind, ApiClient, ApiReply, BadNetwork, Client, ClientSettings, FetchFailure, Fetched, FetchedImage,
+    GrantedClient, GrantedError, GrantedFile, GrantedList, Lookup, MAX_URL_BYTES, NetError, Network, RetryAfter,
+    Robots, SystemLookup, UrlRefusal, Validators, address_kind, forbidding_rule, normalize, parse, registrable_domain,
+    url_key,
 };
 pub use provider::{
     ApiAnswer, ApiRequest, Ask, BadSlice, Hit, License, Method, NextStep, Page, ProviderError, ProviderFailure,

@@ -42,4 +42,16 @@ id! {
     TeamId,
     /// A row of `submission`.
     SubmissionId,
+    /// A row of `access_request`.
+    RequestId,
+    /// A row of `access_grant`.
+    GrantId,
+    /// A row of `grant_member`.
+    MemberId,
+    /// A row of `access_token`.
+    TokenId,
+    /// A row of `package`.
+    PackageId,
+    /// A row of `download`.
+    DownloadId,
 }

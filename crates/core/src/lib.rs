@@ -32,8 +32,8 @@ pub use expression::Expression;
 pub use geometry::{BoundingBox, Landmarks, Point};
 pub use hash::{PerceptualHash, Sha256Hex};
 pub use ids::{
-    AccountId, AnnotationId, AnnotatorId, CandidateId, ChallengeId, FaceId, ImageId, LessonId, PoolId, ReleaseId,
-    SearchId, SubmissionId, TeamId,
+    AccountId, AnnotationId, AnnotatorId, CandidateId, ChallengeId, DownloadId, FaceId, GrantId, ImageId, LessonId,
+    MemberId, PackageId, PoolId, ReleaseId, RequestId, SearchId, SubmissionId, TeamId, TokenId,
 };
 pub use label_set::LabelSet;
 pub use sets::DisjointSets;

@@ -83,8 +83,13 @@ pub(crate) fn or_empty<T: ToString>(value: Option<T>) -> String {
 }
 
 impl ReleaseItem {
+    /// The manifest's header.
+    pub const fn columns() -> [&'static str; COLUMNS.len()] {
+        COLUMNS
+    }
+
     /// Its line of the manifest.
-    pub(crate) fn to_fields(&self) -> [String; COLUMNS.len()] {
+    pub fn to_fields(&self) -> [String; COLUMNS.len()] {
         let BoundingBox { x, y, width, height } = self.bounding_box;
         let votes: Vec<String> = self.votes.iter().map(u32::to_string).collect();
         [

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use affectory_catalog::{Account, Role};
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN};
+use axum::extract::{FromRequest as _, FromRequestParts, Multipart, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::app::{App, token_hash};
 use crate::failure::{ApiError, WebError};
-use crate::uploads::read_form;
 
 /// What a route asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(crate) enum Access {
     Everybody,
     /// An account with at least this role.
     AtLeast(Role),
+    /// Any account, or a program that shows a personal token of one.
+    AccountOrToken,
 }
 
 impl Access {
@@ -32,11 +34,12 @@ impl Access {
         match self {
             Access::Everybody => true,
             Access::AtLeast(least) => role.is_some_and(|role| role >= least),
+            Access::AccountOrToken => role.is_some(),
         }
     }
 }
 
-/// Longest body of any request, bytes.
+/// Longest body of a request, bytes, but for routes that files are sent to.
 pub(crate) const BODY_LIMIT: usize = 256 * 1024;
 
 /// How long somebody stays signed in, ms.
@@ -50,6 +53,8 @@ pub(crate) struct Visitor {
     pub(crate) csrf: String,
     /// The session's word.
     pub(crate) token: String,
+    /// Whether the server has a portal, whose pages they find in the navigation.
+    pub(crate) has_portal: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for Visitor {
@@ -66,18 +71,20 @@ pub(crate) struct Rule {
     pub(crate) app: Arc<App>,
     pub(crate) method: Method,
     pub(crate) access: Access,
-    /// Whether its forms bring a file.
-    pub(crate) is_upload: bool,
+    /// Longest body, bytes.
+    pub(crate) body_limit: usize,
 }
 
 /// Stands before every route.
 pub(crate) async fn guard(State(rule): State<Rule>, request: Request, next: Next) -> Response {
+    // Such bodies are read whole before a handler sees them: a few at a time.
+    let _turn = match rule.body_limit > BODY_LIMIT {
+        true => rule.app.uploading.acquire().await.ok(),
+        false => None,
+    };
     let is_api = request.uri().path().starts_with("/api/");
     let place = request.uri().path_and_query().map_or("/", |place| place.as_str()).to_owned();
     let is_read = rule.method == Method::GET;
-    // Whoever may not come in is turned away before a body is read, and holds no place for long.
-    let place_for_file = if rule.is_upload { rule.app.uploads.try_acquire().map(Some) } else { Ok(None) };
-    let Ok(_place_for_file) = place_for_file else { return WebError::Busy.into_response() };
     match admit(&rule, request).await {
         Ok(request) => next.run(request).await,
         Err(WebError::SignedOut) if is_read && !is_api => {
@@ -94,10 +101,22 @@ async fn admit(rule: &Rule, mut request: Request) -> Result<Request, WebError> {
     if changes && !is_from_here(request.headers(), app.options.public_url.as_deref()) {
         return Err(WebError::Forged);
     }
+    let shown = bearer(request.headers()).filter(|_| *access == Access::AccountOrToken);
     let visitor = match session_token(request.headers()) {
+        _ if shown.is_some() => {
+            let word = token_hash(shown.unwrap_or_default());
+            let found = app.project.catalog.find_token(&word, app.now_ms()).await?;
+            // No page is made for it and nothing is changed under it.
+            found.map(|account| Visitor { account, csrf: String::new(), token: String::new(), has_portal: true })
+        }
         Some(token) => {
             let found = app.project.catalog.find_session(&token_hash(&token), app.now_ms()).await?;
-            found.map(|account| Visitor { account, csrf: csrf_of(&token), token })
+            found.map(|account| Visitor {
+                account,
+                csrf: csrf_of(&token),
+                token,
+                has_portal: app.options.portal.is_some(),
+            })
         }
         None => None,
     };
@@ -107,7 +126,7 @@ async fn admit(rule: &Rule, mut request: Request) -> Result<Request, WebError> {
     }
     if let Some(visitor) = visitor {
         if changes && *access != Access::Everybody {
-            request = with_csrf_checked(request, &visitor.csrf, rule.is_upload).await?;
+            request = with_csrf_checked(request, &visitor.csrf, rule.body_limit).await?;
         }
         request.extensions_mut().insert(visitor);
     }
@@ -154,32 +173,50 @@ pub(crate) fn csrf_of(token: &str) -> String {
     hex::encode(Sha256::digest(format!("csrf of {token}")))
 }
 
-/// The token stands in a header (scripts) or in the field `csrf` (forms; forms with a file only where one is expected).
-async fn with_csrf_checked(request: Request, expected: &str, is_upload: bool) -> Result<Request, WebError> {
+/// The token stands in a header (scripts) or in the field `csrf` (forms).
+async fn with_csrf_checked(request: Request, expected: &str, limit: usize) -> Result<Request, WebError> {
     let is_right = |found: &str| bool::from(found.as_bytes().ct_eq(expected.as_bytes()));
     if let Some(found) = request.headers().get("x-csrf-token") {
         return if found.to_str().is_ok_and(is_right) { Ok(request) } else { Err(WebError::Forged) };
     }
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    if is_upload && kind.starts_with("multipart/form-data") {
-        let kind = kind.to_owned();
-        let (mut parts, body) = request.into_parts();
-        let (found, upload) = read_form(body, &kind).await?;
-        if !is_right(&found) {
-            return Err(WebError::Forged);
-        }
-        parts.extensions.insert(upload);
-        return Ok(Request::from_parts(parts, Body::empty()));
-    }
-    if !kind.starts_with("application/x-www-form-urlencoded") {
+    let has_files = kind.starts_with("multipart/form-data") && limit > BODY_LIMIT;
+    if !has_files && !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(WebError::Forged);
     }
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| WebError::TooLarge)?;
+    let bytes = to_bytes(body, limit).await.map_err(|_| WebError::TooLarge)?;
+    if has_files {
+        let found = first_field(&parts, bytes.clone()).await.ok_or(WebError::Forged)?;
+        return if is_right(&found) {
+            Ok(Request::from_parts(parts, Body::from(bytes)))
+        } else {
+            Err(WebError::Forged)
+        };
+    }
     let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&bytes).map_err(|_| WebError::Forged)?;
     let found = fields.iter().find(|(name, _)| name == "csrf").map_or("", |(_, value)| value.as_str());
     if is_right(found) { Ok(Request::from_parts(parts, Body::from(bytes))) } else { Err(WebError::Forged) }
 }
+
+/// The text of a form's first field if that is `csrf`: our forms put it before any file.
+async fn first_field(parts: &Parts, bytes: Bytes) -> Option<String> {
+    let mut request = Request::new(Body::from(bytes));
+    *request.headers_mut() = parts.headers.clone();
+    request.extensions_mut().extend(parts.extensions.clone());
+    let mut form = Multipart::from_request(request, &()).await.ok()?;
+    let field = form.next_field().await.ok()??;
+    if field.name() == Some("csrf") { field.text().await.ok() } else { None }
+}
+
+/// The token of an `Authorization` header, if it looks like one.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let shown = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?.trim();
+    (shown.len() == TOKEN_PREFIX.len() + 64 && shown.starts_with(TOKEN_PREFIX)).then_some(shown)
+}
+
+/// Personal tokens begin with it, so that programs that look for secrets in public places know one.
+pub(crate) const TOKEN_PREFIX: &str = "affectory_";
 
 /// A place as it stands in a query.
 pub(crate) fn percent_encoded(text: &str) -> String {

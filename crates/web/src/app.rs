@@ -1,15 +1,19 @@
 //! What do all handlers share?
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use affectory_catalog::Project;
-use affectory_core::{AnnotatorId, PoolId};
+use affectory_core::{AnnotatorId, BoundingBox, GrantId, PoolId, Sha256Hex};
+use affectory_portal::{Letters, Mailer, PortalSettings};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::attempts::Attempts;
+use crate::failure::WebError;
+use crate::files::Deliveries;
 use crate::messages::Messages;
 use crate::recorder::Recorder;
 use crate::watch::Watch;
@@ -25,6 +29,26 @@ pub struct ServeOptions {
     pub patience: Patience,
     /// Under which address browsers know it, when a proxy stands before it: `https://annotate.example.org`.
     pub public_url: Option<String>,
+    /// The portal, where the project has one.
+    pub portal: Option<Arc<Portal>>,
+}
+
+/// What a portal needs beside the project.
+pub struct Portal {
+    /// What the lab says.
+    pub settings: PortalSettings,
+    /// The way to the mail server; `None`: letters are kept.
+    pub mailer: Option<Mailer>,
+    /// This program, which is run again with limits to read what people upload.
+    pub program: PathBuf,
+    /// Where the server is known, for links in letters, without a slash at its end.
+    pub base: String,
+}
+
+impl Portal {
+    pub(crate) fn letters(&self) -> Letters<'_> {
+        Letters { settings: &self.settings, base: &self.base }
+    }
 }
 
 /// How long a client may take before it is hung up on: slow ones must not hold the server.
@@ -34,11 +58,17 @@ pub struct Patience {
     pub headers: Duration,
     /// For a request, its body and answer included.
     pub request: Duration,
+    /// The same for a request that brings a file.
+    pub upload: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience { headers: Duration::from_secs(30), request: Duration::from_secs(30) }
+        Patience {
+            headers: Duration::from_secs(30),
+            request: Duration::from_secs(30),
+            upload: Duration::from_secs(600),
+        }
     }
 }
 
@@ -50,6 +80,12 @@ impl std::fmt::Debug for ServeOptions {
 
 /// How long a hint on where an annotator's next faces begin is believed: leases that end bring faces before it back.
 const HINT_MS: i64 = 5 * 60_000;
+
+/// Requests for access and withdrawals from one address of the network within an hour: a lab may share one.
+const REQUESTS_AN_HOUR: u32 = 20;
+
+/// Files that come in at the same time: each is held in memory.
+const UPLOADS_AT_ONCE: usize = 8;
 
 /// Pictures cut at the same time: each holds one decoded image.
 const PICTURES_AT_ONCE: usize = 4;
@@ -65,9 +101,15 @@ pub struct App {
     /// Argon2 takes 19 MiB and a core for a while.
     pub(crate) hashing: Semaphore,
     pub(crate) cutting: Semaphore,
-    pub(crate) uploads: Semaphore,
+    pub(crate) uploading: Semaphore,
     hints: Mutex<HashMap<(AnnotatorId, PoolId), (i64, i64)>>,
+    pub(crate) deliveries: Deliveries,
+    /// Of each release that was asked for: the items that everybody may see.
+    samples: tokio::sync::Mutex<HashMap<String, Samples>>,
 }
+
+/// Items of one release by name: their image and the face in it.
+type Samples = HashMap<String, (Sha256Hex, BoundingBox)>;
 
 impl App {
     /// A server's state over an opened project. Must be called inside a tokio runtime.
@@ -84,8 +126,10 @@ impl App {
             attempts: Mutex::default(),
             hashing: Semaphore::new(2),
             cutting: Semaphore::new(PICTURES_AT_ONCE),
-            uploads: Semaphore::new(crate::uploads::UPLOADS_AT_ONCE),
+            uploading: Semaphore::new(UPLOADS_AT_ONCE),
             hints: Mutex::default(),
+            deliveries: Deliveries::default(),
+            samples: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -96,6 +140,36 @@ impl App {
     /// A word nobody can guess, 64 hexadecimal digits.
     pub(crate) fn token(&self) -> String {
         hex::encode((self.options.random)())
+    }
+
+    /// The portal; a page that is not there without one.
+    pub(crate) fn portal(&self) -> Result<&Arc<Portal>, WebError> {
+        self.options.portal.as_ref().ok_or(WebError::NotFound("that page"))
+    }
+
+    /// What a grant's downloads know of it is asked for anew.
+    pub(crate) fn forget_grant(&self, grant: GrantId) {
+        self.deliveries.forget(grant);
+    }
+
+    /// A release's item that its settings clear for everybody. The manifest is read once: it never changes.
+    pub(crate) async fn sample(&self, release: &str, item: &str) -> Result<Option<(Sha256Hex, BoundingBox)>, WebError> {
+        let offer = self.portal()?.settings.offer(release);
+        let mut samples = self.samples.lock().await;
+        if !samples.contains_key(release) {
+            let cleared = offer.map(|offer| offer.samples.clone()).unwrap_or_default();
+            let items = affectory_release::load_release(&self.project, release).await?.items;
+            let items = items.into_iter().filter(|item| cleared.contains(&item.item));
+            let found = items.map(|item| (item.item, (item.image_sha256, item.bounding_box))).collect();
+            samples.insert(release.to_owned(), found);
+        }
+        Ok(samples.get(release).and_then(|items| items.get(item)).cloned())
+    }
+
+    /// Whether a network's address may ask for something once more this hour.
+    pub(crate) fn may_ask(&self, address: &str) -> bool {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.may("request", address, REQUESTS_AN_HOUR, self.now_ms())
     }
 
     pub(crate) fn is_https(&self) -> bool {
@@ -119,6 +193,6 @@ impl App {
 }
 
 /// SHA-256 of a token: what the catalogue keeps of it.
-pub(crate) fn token_hash(token: &str) -> affectory_core::Sha256Hex {
-    affectory_core::Sha256Hex::from_digest(&Sha256::digest(token).into())
+pub(crate) fn token_hash(token: &str) -> Sha256Hex {
+    Sha256Hex::from_digest(&Sha256::digest(token).into())
 }

@@ -49,6 +49,17 @@ impl Attempts {
         }
     }
 
+    /// Whether there were fewer than `limit` of something from one address within an hour; this one counts.
+    pub(crate) fn may(&mut self, what: &str, address: &str, limit: u32, now_ms: i64) -> bool {
+        const HOUR_MS: i64 = 3_600_000;
+        let entry = self.failures.entry(format!("{what} {address}")).or_insert((now_ms, 0));
+        if now_ms - entry.0 >= HOUR_MS {
+            *entry = (now_ms, 0);
+        }
+        entry.1 += 1;
+        entry.1 <= limit
+    }
+
     /// Forgets an account's failures: its owner is in.
     pub(crate) fn succeeded(&mut self, email: &str) {
         self.failures.remove(&of_account(email));

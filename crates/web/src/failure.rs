@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use affectory_annotate::AnnotateError;
 use affectory_catalog::CatalogError;
+use affectory_portal::PortalError;
+use affectory_release::ReleaseError;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -30,6 +32,10 @@ pub(crate) enum WebError {
     Invalid(String),
     #[error("that is too much at once")]
     TooLarge,
+    #[error("{0}")]
+    TooMany(String),
+    #[error("{0} is being prepared: try again in a minute")]
+    NotYet(&'static str),
     #[error("too much is waiting to be written down; try again in a moment")]
     Busy,
     #[error("the server failed; its log says why")]
@@ -45,22 +51,28 @@ impl WebError {
             WebError::Withdrawn => StatusCode::GONE,
             WebError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             WebError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            WebError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            WebError::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            WebError::NotYet(_) | WebError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             WebError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn log(&self) {
         if let WebError::Failed(error) = self {
-            let mut causes = error.to_string();
-            let mut cause = error.source();
-            while let Some(next) = cause {
-                causes = format!("{causes}: {next}");
-                cause = next.source();
-            }
-            tracing::error!(%causes, "a request failed");
+            tracing::error!(causes = causes(error), "a request failed");
         }
     }
+}
+
+/// An error with all that caused it, for the log.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
 }
 
 impl From<CatalogError> for WebError {
@@ -90,6 +102,21 @@ impl From<AnnotateError> for WebError {
             | AnnotateError::ExportStopped
             | AnnotateError::ConsensusStopped(_) => WebError::Invalid(error.to_string()),
         }
+    }
+}
+
+impl From<PortalError> for WebError {
+    fn from(error: PortalError) -> Self {
+        match error {
+            PortalError::Catalog(error) => error.into(),
+            other => WebError::Failed(Arc::new(other)),
+        }
+    }
+}
+
+impl From<ReleaseError> for WebError {
+    fn from(error: ReleaseError) -> Self {
+        WebError::Failed(Arc::new(error))
     }
 }
 

@@ -13,11 +13,12 @@ mod access;
 mod attempts;
 mod passwords;
 mod security;
-mod uploads;
 
 mod app;
 mod failure;
+mod files;
 mod messages;
+mod post;
 mod recorder;
 mod watch;
 
@@ -31,6 +32,6 @@ mod pictures;
 #[cfg(test)]
 mod stories;
 
-pub use app::{App, Patience, ServeOptions};
+pub use app::{App, Patience, Portal, ServeOptions};
 pub use passwords::{hash_password, password_problem};
 pub use server::serve;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use affectory_catalog::{LessonPicture, Role};
-use affectory_core::{BoundingBox, FaceId, LessonId};
+use affectory_core::{BoundingBox, FaceId, LessonId, Sha256Hex};
 use affectory_imaging::{Limits, RgbImage, crop_resize, decode, encode_jpeg};
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -15,6 +15,9 @@ use crate::failure::WebError;
 
 /// Side of a face's picture in pixels, at most.
 const FACE_SIDE: f32 = 640.0;
+
+/// The same on a page for everybody.
+const SAMPLE_SIDE: f32 = 256.0;
 
 /// Longer side of the whole photograph, pixels, at most.
 const CONTEXT_SIDE: u32 = 1280;
@@ -28,9 +31,11 @@ const QUALITY: u8 = 88;
 const KEPT: &str = "private, max-age=600";
 
 #[derive(Clone, Copy)]
-enum View {
+pub(crate) enum View {
     Crop,
     Context,
+    /// Small, for everybody.
+    Sample,
 }
 
 /// The face, cut out of its photograph.
@@ -79,13 +84,24 @@ async fn face_picture(app: &Arc<App>, face: FaceId, view: View) -> Result<Respon
     if found.is_withdrawn {
         return Err(WebError::Withdrawn);
     }
-    let bytes = app.project.store.read(&found.image_sha256).await?;
+    picture(app, &found.image_sha256, found.bounding_box, view).await
+}
+
+/// A face of an image of the store; whether it may be seen was asked before.
+pub(crate) async fn picture(
+    app: &Arc<App>,
+    image_sha256: &Sha256Hex,
+    at: BoundingBox,
+    view: View,
+) -> Result<Response, WebError> {
+    let bytes = app.project.store.read(image_sha256).await?;
     let _turn = app.cutting.acquire().await.map_err(|_| WebError::Busy)?;
     let cut = tokio::task::spawn_blocking(move || {
         let image = decode(&bytes, &Limits::default())?.image;
         let view = match view {
-            View::Crop => cut_face(&image, found.bounding_box),
-            View::Context => with_box(&image, found.bounding_box),
+            View::Crop => cut_face(&image, at, FACE_SIDE),
+            View::Context => with_box(&image, at),
+            View::Sample => cut_face(&image, at, SAMPLE_SIDE),
         };
         encode_jpeg(&view, QUALITY)
     });
@@ -98,13 +114,13 @@ async fn face_picture(app: &Arc<App>, face: FaceId, view: View) -> Result<Respon
 }
 
 /// A square around the face, as far as the photograph goes, no larger than it is.
-fn cut_face(image: &RgbImage, face: BoundingBox) -> RgbImage {
+fn cut_face(image: &RgbImage, face: BoundingBox, longest: f32) -> RgbImage {
     let side = face.width.max(face.height) * AROUND;
     let (x, y) = (face.x + face.width / 2.0 - side / 2.0, face.y + face.height / 2.0 - side / 2.0);
     let (left, top) = (x.max(0.0), y.max(0.0));
     let (right, bottom) = ((x + side).min(image.width as f32), (y + side).min(image.height as f32));
     let Ok(around) = BoundingBox::new(left, top, right - left, bottom - top) else { return image.clone() };
-    let scale = (FACE_SIDE / around.width.max(around.height)).min(1.0);
+    let scale = (longest / around.width.max(around.height)).min(1.0);
     let pixels = |length: f32| ((length * scale).round() as u32).max(1);
     crop_resize(image, around, pixels(around.width), pixels(around.height))
 }

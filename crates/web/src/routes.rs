@@ -1,39 +1,48 @@
 //! Which routes are there, in the order of an annotator's, a reviewer's, a lead's way, and whom does each let in?
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use affectory_catalog::Role;
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
-use crate::access::{Access, Rule, guard};
+use crate::access::{Access, BODY_LIMIT, Rule, guard};
 use crate::app::App;
 use crate::pages::{adjudicate, annotate, audit, collection, flags, home, invitation, people, pools, quality};
-use crate::pages::{challenge, quiz, sign_in, training, tutorial};
-use crate::{api, assets, pictures};
+use crate::pages::{challenge, portal, quiz, sign_in, training, tutorial};
+use crate::server::within_time;
+use crate::{api, assets, files, pictures};
 
 /// A route; there is no other way into the router, so none is without a rule.
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) access: Access,
-    is_upload: bool,
+    body_limit: usize,
     handler: MethodRouter<Arc<App>>,
 }
 
 fn read<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    Route { method: Method::GET, path, access, is_upload: false, handler: get(handler) }
+    Route { method: Method::GET, path, access, body_limit: BODY_LIMIT, handler: get(handler) }
 }
 
 fn change<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    Route { method: Method::POST, path, access, is_upload: false, handler: post(handler) }
+    Route { method: Method::POST, path, access, body_limit: BODY_LIMIT, handler: post(handler) }
 }
 
-fn upload<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    Route { is_upload: true, ..change(path, access, handler) }
+/// A form that brings a file along.
+fn upload<H: Handler<T, Arc<App>>, T: 'static>(
+    path: &'static str,
+    access: Access,
+    body_limit: usize,
+    handler: H,
+) -> Route {
+    Route { method: Method::POST, path, access, body_limit, handler: post(handler) }
 }
 
 /// All of them.
@@ -49,6 +58,18 @@ pub(crate) fn routes() -> Vec<Route> {
         read("/healthz", EVERYBODY, api::healthz),
         read("/invitation/{token}", EVERYBODY, invitation::show),
         change("/invitation/{token}", EVERYBODY, invitation::accept),
+        read("/data", EVERYBODY, portal::public::database),
+        read("/data/{release}", EVERYBODY, portal::public::release),
+        read("/data/{release}/{file}", EVERYBODY, portal::public::file),
+        read("/data/{release}/samples/{item}", EVERYBODY, portal::public::sample),
+        read("/withdraw", EVERYBODY, portal::withdrawals::ask),
+        change("/withdraw", EVERYBODY, portal::withdrawals::asked),
+        read("/request/{release}", EVERYBODY, portal::request::show),
+        change("/request/{release}", EVERYBODY, portal::request::ask),
+        read("/request/confirm/{token}", EVERYBODY, portal::confirm::show),
+        change("/request/confirm/{token}", EVERYBODY, portal::confirm::confirm),
+        read("/join/{token}", EVERYBODY, portal::join::show),
+        change("/join/{token}", EVERYBODY, portal::join::accept),
         read("/login", EVERYBODY, sign_in::show),
         change("/login", EVERYBODY, sign_in::sign_in),
         change("/logout", RESEARCHER, sign_in::sign_out),
@@ -56,6 +77,18 @@ pub(crate) fn routes() -> Vec<Route> {
         read("/account", RESEARCHER, home::account),
         change("/account/language", RESEARCHER, home::change_language),
         change("/account/password", RESEARCHER, home::change_password),
+        read("/access", RESEARCHER, portal::own::list),
+        read("/access/requests/{request}/agreement.pdf", RESEARCHER, portal::own::agreement),
+        upload("/access/requests/{request}/signed", RESEARCHER, portal::own::UPLOAD_LIMIT, portal::own::upload),
+        change("/access/requests/{request}/answer", RESEARCHER, portal::own::answer),
+        change("/access/requests/{request}/withdraw", RESEARCHER, portal::own::withdraw),
+        change("/access/grants/{grant}/members", RESEARCHER, portal::own::name_member),
+        change("/access/grants/{grant}/members/{member}/remove", RESEARCHER, portal::own::remove_member),
+        change("/access/grants/{grant}/renew", RESEARCHER, portal::own::ask_renewal),
+        change("/access/tokens", RESEARCHER, portal::own::make_token),
+        change("/access/tokens/{token}/end", RESEARCHER, portal::own::end_token),
+        read("/files/{grant}", Access::AccountOrToken, files::list),
+        read("/files/{grant}/{file}", Access::AccountOrToken, files::file),
         read("/tutorial", ANNOTATOR, tutorial::show),
         read("/lessons/{lesson}/picture", ANNOTATOR, pictures::lesson),
         read("/quiz", ANNOTATOR, quiz::show),
@@ -82,6 +115,15 @@ pub(crate) fn routes() -> Vec<Route> {
         change("/training", LEAD, training::add),
         change("/training/pass", LEAD, training::change_pass),
         change("/training/{lesson}/retire", LEAD, training::retire),
+        read("/requests", LEAD, portal::review::list),
+        read("/requests/{request}", LEAD, portal::review::show),
+        read("/requests/{request}/{file}", LEAD, portal::review::file),
+        change("/requests/{request}", LEAD, portal::review::decide),
+        read("/grants", LEAD, portal::grants::list),
+        change("/grants/{grant}", LEAD, portal::grants::change),
+        read("/withdrawals", LEAD, portal::withdrawals::list),
+        change("/withdrawals/{withdrawal}", LEAD, portal::withdrawals::decide),
+        read("/letters", LEAD, portal::letters::list),
         read("/people", ADMINISTRATOR, people::list),
         change("/people/invite", ADMINISTRATOR, people::invite),
         change("/people/{account}", ADMINISTRATOR, people::change),
@@ -96,7 +138,7 @@ pub(crate) fn routes() -> Vec<Route> {
         change("/challenges/{challenge}/team/leave", RESEARCHER, challenge::leave),
         read("/team-invitation/{token}", RESEARCHER, challenge::show_invitation),
         change("/team-invitation/{token}", RESEARCHER, challenge::accept_invitation),
-        upload("/challenges/{challenge}/submissions", RESEARCHER, challenge::submit),
+        upload("/challenges/{challenge}/submissions", RESEARCHER, challenge::UPLOAD_LIMIT, challenge::submit),
         change("/challenges/{challenge}/submissions/{submission}/withdraw", RESEARCHER, challenge::withdraw),
         read("/challenges/{challenge}/audit", LEAD, challenge::audit),
     ]
@@ -105,9 +147,17 @@ pub(crate) fn routes() -> Vec<Route> {
 /// The router, each route behind its guard.
 pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
     routes().into_iter().fold(Router::new(), |router, route| {
+        let patience = match route.body_limit > BODY_LIMIT {
+            true => app.options.patience.upload,
+            false => app.options.patience.request,
+        };
         let rule =
-            Rule { app: Arc::clone(app), method: route.method, access: route.access, is_upload: route.is_upload };
-        let guarded = route.handler.layer(from_fn_with_state(rule, guard));
+            Rule { app: Arc::clone(app), method: route.method, access: route.access, body_limit: route.body_limit };
+        let guarded = route
+            .handler
+            .layer::<_, Infallible>(from_fn_with_state(rule, guard))
+            .layer::<_, Infallible>(DefaultBodyLimit::max(route.body_limit))
+            .layer::<_, Infallible>(from_fn_with_state(patience, within_time));
         router.route(route.path, guarded)
     })
 }

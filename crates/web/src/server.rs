@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use affectory_core::Stop;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
@@ -16,10 +16,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::access::BODY_LIMIT;
 use crate::app::App;
 use crate::failure::WebError;
-use crate::{routes, security};
+use crate::{post, routes, security};
 
 /// Connections at the same time.
 const CONNECTIONS: usize = 2_000;
@@ -41,8 +40,6 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 pub(crate) fn application(app: &Arc<App>) -> Router {
     routes::router(app)
         .fallback(|| async { WebError::NotFound("that page") })
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(from_fn_with_state(app.options.patience.request, within_time))
         .layer(from_fn_with_state(Arc::clone(app), security::add_headers))
         .with_state(Arc::clone(app))
 }
@@ -57,6 +54,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: Stop) -> std::io:
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let leases = tokio::spawn(return_leases(Arc::clone(&app)));
     let checkpoints = tokio::spawn(checkpoint(Arc::clone(&app)));
+    let letters = tokio::spawn(post::keep_posting(Arc::clone(&app)));
     // The first to look at the figures should not be the one who waits for them.
     app.figures();
     loop {
@@ -95,6 +93,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: Stop) -> std::io:
     }
     leases.abort();
     checkpoints.abort();
+    letters.abort();
     drop(listener);
     let _ = tokio::time::timeout(LAST_REQUESTS, graceful.shutdown()).await;
     Ok(())
@@ -124,7 +123,8 @@ async fn checkpoint(app: Arc<App>) {
     }
 }
 
-async fn within_time(State(patience): State<Duration>, request: Request, next: Next) -> Response {
+/// Ends a request that takes too long to be read and begun to be answered.
+pub(crate) async fn within_time(State(patience): State<Duration>, request: Request, next: Next) -> Response {
     match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => response,
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "this took too long").into_response(),

@@ -14,12 +14,13 @@ use affectory_catalog::{
     ProjectConfig, Role, Strategy,
 };
 use affectory_core::{BoundingBox, Expression, FaceId, PoolId};
+use affectory_portal::{PortalSettings, TEMPLATE};
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
 use tower::ServiceExt as _;
 
-use crate::app::{App, Patience, ServeOptions, token_hash};
+use crate::app::{App, Patience, Portal, ServeOptions, token_hash};
 use crate::passwords::hash_password;
 use crate::server::{Peer, application};
 
@@ -78,8 +79,18 @@ impl Lab {
                 let n = count.fetch_add(1, Ordering::Relaxed);
                 std::array::from_fn(|place| (n >> (8 * (place % 8))) as u8)
             }),
-            patience: Patience { headers: Duration::from_millis(300), request: Duration::from_millis(600) },
+            patience: Patience {
+                headers: Duration::from_millis(300),
+                request: Duration::from_millis(600),
+                upload: Duration::from_millis(600),
+            },
             public_url: None,
+            portal: Some(Arc::new(Portal {
+                settings: PortalSettings::parse(TEMPLATE).unwrap(),
+                mailer: None,
+                program: "no-such-program".into(),
+                base: "http://lab".into(),
+            })),
         };
         let lab = Lab {
             pool: pool_of(&project, "pool", false).await,

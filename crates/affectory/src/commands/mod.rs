@@ -3,6 +3,7 @@
 mod accounts;
 mod annotations;
 mod challenge;
+mod check_agreement;
 mod collect;
 mod compare;
 mod demo;
@@ -12,7 +13,9 @@ mod export_model;
 mod faces;
 mod import;
 mod init;
+mod people;
 mod pools;
+mod portal;
 mod predict;
 mod recipes;
 mod release;
@@ -27,6 +30,8 @@ use affectory_catalog::Project;
 use affectory_core::Stop;
 use affectory_learn::Predictor;
 use anyhow::Context as _;
+
+pub use check_agreement::run as check_agreement;
 
 use crate::cli::{Cli, Command};
 use crate::terminal::{Bars, stop_on_signals};
@@ -62,7 +67,14 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::ExportModel(args) => export_model::run(&context, &args).await,
         Command::Compare(args) => compare::run(&context, &args).await,
         Command::Predict(args) => predict::run(&context, &args),
+        Command::Portal(command) => portal::run(&context, command).await,
+        Command::Fetch(args) => portal::fetch(&context, &args).await,
+        Command::Audit(command) => people::audit(&context, command).await,
+        Command::Person(command) => people::person(&context, command).await,
+        Command::Backup(args) => people::backup(&context, &args).await,
+        Command::Restore(args) => people::bring_back(&context, &args).await,
         Command::Doctor => doctor::run(&context).await,
+        Command::CheckAgreement => anyhow::bail!("check-agreement is called before anything else is started"),
     }
 }
 

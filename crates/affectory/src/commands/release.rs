@@ -1,7 +1,8 @@
 //! `affectory release`: freezes, lists, checks and exports releases, and withdraws images from them.
 
-use affectory_catalog::Project;
+use affectory_catalog::{COMMAND_LINE, Holder, Project};
 use affectory_core::{LabelSet, Sha256Hex};
+use affectory_portal::{Letters, PortalSettings};
 use affectory_release::build::{BuildOptions, BuiltRelease, CountTable, DEFAULT_DISTANCE, Fractions, Splits, build};
 use affectory_release::export::{ExportFormat, export};
 use affectory_release::{load_release, verify};
@@ -166,7 +167,16 @@ async fn write(context: &Context, args: &ReleaseExport) -> anyhow::Result<()> {
 async fn withdraw(context: &Context, args: &ReleaseWithdraw) -> anyhow::Result<()> {
     let sha256: Sha256Hex = args.image.parse().context("the image is named by its SHA-256")?;
     let project = context.open().await?;
-    let Some(releases) = project.catalog.withdraw_image(&sha256, &args.reason, now_ms()).await? else {
+    let settings = PortalSettings::read(&project.root)?;
+    let takedown = |holder: &Holder| {
+        let settings = settings.as_ref()?;
+        let letters = Letters { settings, base: settings.database.url.trim_end_matches('/') };
+        let person = &holder.person;
+        Some(letters.takedown(&person.email, &person.name, &holder.release, sha256.as_str()))
+    };
+    let withdrawn =
+        project.catalog.withdraw_image_telling(&sha256, &args.reason, COMMAND_LINE, takedown, now_ms()).await?;
+    let Some(releases) = withdrawn else {
         bail!("no image {sha256} in this project: see the manifest's column image_sha256");
     };
     let text = match releases.len() {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use affectory_annotate::write_first_lessons;
 use affectory_catalog::Role;
-use affectory_web::{App, Patience, ServeOptions, serve};
+use affectory_portal::{Mailer, PortalSettings};
+use affectory_web::{App, Patience, Portal, ServeOptions, serve};
 use anyhow::{Context as _, bail};
 
 use super::Context;
 use super::accounts::{NewLogin, ask, ask_password, make_account};
 use crate::cli::Serve;
-use crate::environment::{now_ms, random};
+use crate::environment::{now_ms, random, smtp_password};
 
 pub async fn run(context: &Context, args: &Serve) -> anyhow::Result<()> {
     let project = context.open().await?;
@@ -40,13 +41,26 @@ pub async fn run(context: &Context, args: &Serve) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}: choose another address by --bind", args.bind))?;
     let address = listener.local_addr().context("cannot find out the address listened on")?;
+    let shown = args.url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let portal = match PortalSettings::read(&project.root)? {
+        Some(settings) => {
+            let told = Some(&settings.database.url).filter(|url| args.url.is_none() && !url.is_empty());
+            Some(Arc::new(Portal {
+                base: told.unwrap_or(&shown).trim_end_matches('/').to_owned(),
+                mailer: Mailer::new(&settings.mail, smtp_password().as_deref())?,
+                settings,
+                program: std::env::current_exe().context("cannot find out where this program lies")?,
+            }))
+        }
+        None => None,
+    };
     let options = ServeOptions {
         clock: Arc::new(now_ms),
         random: Arc::new(random),
         patience: Patience::default(),
         public_url: args.url.clone(),
+        portal,
     };
-    let shown = args.url.clone().unwrap_or_else(|| format!("http://{address}"));
     context.print(&format!("serving on {shown}"), &serde_json::json!({ "url": shown, "address": address }))?;
     if !address.ip().is_loopback() && args.url.is_none() {
         tracing::warn!("passwords travel unencrypted: put a proxy with TLS before the server and name it by --url");

@@ -65,8 +65,7 @@ impl Catalog {
         .await
         .map_err(failed())?;
         let actor = invited_by.map_or_else(|| COMMAND_LINE.to_owned(), Account::actor);
-        let entry =
-            Entry { actor: &actor, action: "invite", subject: new.role.name(), detail: &new.email, time_ms: now_ms };
+        let entry = Entry { actor: &actor, action: "invite", subject: new.role.name(), detail: "", time_ms: now_ms };
         append(&mut work, &entry).await?;
         work.commit().await.map_err(failed())
     }
@@ -342,7 +341,7 @@ async fn invitation(work: &mut Work, token: &Sha256Hex, now_ms: i64) -> Result<O
     }))
 }
 
-fn account_row(row: &Row) -> Result<Account, CatalogError> {
+pub(super) fn account_row(row: &Row) -> Result<Account, CatalogError> {
     Ok(Account {
         id: AccountId(row.int(0)?),
         email: row.text(1)?,

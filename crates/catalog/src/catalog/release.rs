@@ -3,8 +3,11 @@
 use affectory_core::{PoolId, ReleaseId, Sha256Hex};
 
 use super::audit::{COMMAND_LINE, Entry, append};
+use super::downloads::holders;
+use super::letters::queue;
 use super::pools::recount_pool;
 use crate::database::{Row, Turn, Value, Work, batch, split_rank};
+use crate::portal::{Holder, NewLetter};
 use crate::records::{NewRelease, ReleaseItemRow, ReleaseRow};
 use crate::{Catalog, CatalogError};
 
@@ -100,8 +103,7 @@ impl Catalog {
         found.ok_or_else(|| CatalogError::NoRelease { name: name.to_owned(), known })
     }
 
-    /// Withdraws an image (audited); `None` if no image has that hash. Says in which releases it is. An image withdrawn
-    /// before keeps its first date and reason, and the log gets no second entry.
+    /// As [`Catalog::withdraw_image_telling`], at the command line, and nobody is written to.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
@@ -109,6 +111,23 @@ impl Catalog {
         &self,
         sha256: &Sha256Hex,
         reason: &str,
+        now_ms: i64,
+    ) -> Result<Option<Vec<String>>, CatalogError> {
+        self.withdraw_image_telling(sha256, reason, COMMAND_LINE, |_| None, now_ms).await
+    }
+
+    /// Withdraws an image (audited); `None` if no image has that hash. Says in which releases it is. An image withdrawn
+    /// before keeps its first date and reason, and the log gets no second entry. What `write` makes of everybody who has
+    /// downloaded a package with it is queued in the same transaction.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn withdraw_image_telling(
+        &self,
+        sha256: &Sha256Hex,
+        reason: &str,
+        actor: &str,
+        write: impl Fn(&Holder) -> Option<NewLetter> + Send,
         now_ms: i64,
     ) -> Result<Option<Vec<String>>, CatalogError> {
         let failed = || CatalogError::database("withdraw an image");
@@ -136,14 +155,11 @@ impl Catalog {
         let releases = rows.iter().map(|row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
         if n_changed > 0 {
             close_pool_faces(&mut work, image_id).await?;
-            let entry = Entry {
-                actor: COMMAND_LINE,
-                action: "image withdraw",
-                subject: sha256.as_str(),
-                detail: reason,
-                time_ms: now_ms,
-            };
+            let entry =
+                Entry { actor, action: "image withdraw", subject: sha256.as_str(), detail: reason, time_ms: now_ms };
             append(&mut work, &entry).await?;
+            let letters: Vec<NewLetter> = holders(&mut work, image_id).await?.iter().filter_map(write).collect();
+            queue(&mut work, &letters, now_ms).await?;
         }
         work.commit().await.map_err(failed())?;
         Ok(Some(releases))

@@ -7,5 +7,6 @@ mod challenging;
 mod collection;
 mod engines;
 mod exchange;
+mod portal;
 mod reporting;
 mod store;

@@ -135,6 +135,20 @@ pub(crate) fn reason(error: &(dyn StdError + 'static)) -> String {
     innermost.chars().take(200).collect()
 }
 
+/// A client for a server that the user names: none of the guards against what strangers' pages point at, and no redirects,
+/// for a token is not to be shown elsewhere.
+pub(crate) fn public_client(user_agent: &str) -> Result<reqwest::Client, NetError> {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls_config(roots)?)
+        .redirect(redirect::Policy::none())
+        .user_agent(user_agent)
+        .connect_timeout(std::time::Duration::from_secs(20))
+        .read_timeout(std::time::Duration::from_secs(60))
+        .build()
+        .map_err(|error| NetError::Setup(error.to_string()))
+}
+
 fn tls_config(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, NetError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)

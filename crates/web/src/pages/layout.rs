@@ -45,6 +45,7 @@ fn around(
 }
 
 fn navigation(visitor: &Visitor, language: &Language) -> Markup {
+    let has_portal = visitor.has_portal;
     let role = visitor.account.role;
     html! {
         header.site {
@@ -61,6 +62,15 @@ fn navigation(visitor: &Visitor, language: &Language) -> Markup {
                     a href="/pools" lang="en" { "Pools" }
                     a href="/training" lang="en" { "Training" }
                     a href="/flags" lang="en" { "Flags" }
+                }
+                @if has_portal {
+                    a href="/access" lang="en" { "Access" }
+                    @if role >= Role::Lead {
+                        a href="/requests" lang="en" { "Requests" }
+                        a href="/grants" lang="en" { "Grants" }
+                        a href="/withdrawals" lang="en" { "Withdrawals" }
+                        a href="/letters" lang="en" { "Letters" }
+                    }
                 }
                 @if role >= Role::Administrator {
                     a href="/people" lang="en" { "People" }

@@ -91,7 +91,7 @@ pub(crate) async fn sign_out(State(app): State<Arc<App>>, visitor: Visitor) -> R
 }
 
 /// Where a request comes from. Only a server that is known to stand behind a proxy believes the proxy's header.
-fn address_of(app: &App, peer: std::net::SocketAddr, headers: &HeaderMap) -> String {
+pub(super) fn address_of(app: &App, peer: std::net::SocketAddr, headers: &HeaderMap) -> String {
     let forwarded = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
     let last = forwarded.and_then(|list| list.rsplit(',').next()).map(str::trim);
     match last.filter(|_| app.options.public_url.is_some()) {

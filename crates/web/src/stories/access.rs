@@ -14,6 +14,18 @@ everybody       GET  /assets/{name}
 everybody       GET  /healthz
 everybody       GET  /invitation/{token}
 everybody       POST /invitation/{token}
+everybody       GET  /data
+everybody       GET  /data/{release}
+everybody       GET  /data/{release}/{file}
+everybody       GET  /data/{release}/samples/{item}
+everybody       GET  /withdraw
+everybody       POST /withdraw
+everybody       GET  /request/{release}
+everybody       POST /request/{release}
+everybody       GET  /request/confirm/{token}
+everybody       POST /request/confirm/{token}
+everybody       GET  /join/{token}
+everybody       POST /join/{token}
 everybody       GET  /login
 everybody       POST /login
 researcher      POST /logout
@@ -21,6 +33,18 @@ researcher      GET  /
 researcher      GET  /account
 researcher      POST /account/language
 researcher      POST /account/password
+researcher      GET  /access
+researcher      GET  /access/requests/{request}/agreement.pdf
+researcher      POST /access/requests/{request}/signed
+researcher      POST /access/requests/{request}/answer
+researcher      POST /access/requests/{request}/withdraw
+researcher      POST /access/grants/{grant}/members
+researcher      POST /access/grants/{grant}/members/{member}/remove
+researcher      POST /access/grants/{grant}/renew
+researcher      POST /access/tokens
+researcher      POST /access/tokens/{token}/end
+account/token   GET  /files/{grant}
+account/token   GET  /files/{grant}/{file}
 annotator       GET  /tutorial
 annotator       GET  /lessons/{lesson}/picture
 annotator       GET  /quiz
@@ -47,6 +71,15 @@ lead            GET  /training
 lead            POST /training
 lead            POST /training/pass
 lead            POST /training/{lesson}/retire
+lead            GET  /requests
+lead            GET  /requests/{request}
+lead            GET  /requests/{request}/{file}
+lead            POST /requests/{request}
+lead            GET  /grants
+lead            POST /grants/{grant}
+lead            GET  /withdrawals
+lead            POST /withdrawals/{withdrawal}
+lead            GET  /letters
 administrator   GET  /people
 administrator   POST /people/invite
 administrator   POST /people/{account}
@@ -79,6 +112,7 @@ fn every_route_has_the_rule_that_is_written_down() {
         let who = match route.access {
             Access::Everybody => "everybody",
             Access::AtLeast(role) => role.name(),
+            Access::AccountOrToken => "account/token",
         };
         format!("{who:15} {:4} {}", route.method.as_str(), route.path)
     };

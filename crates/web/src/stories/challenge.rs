@@ -162,7 +162,7 @@ async fn a_file_comes_in_only_with_the_page_s_token_and_within_the_limit() {
         lab.send(request.body(Body::from(body)).unwrap())
     };
     assert_eq!(send("text/csv", answers(9).into_bytes()).await.status(), StatusCode::SEE_OTHER, "a program's way");
-    let too_large = vec![b'x'; crate::uploads::UPLOAD_LIMIT + 1];
+    let too_large = vec![b'x'; crate::pages::challenge::UPLOAD_LIMIT + 1];
     assert_eq!(send("text/csv", too_large).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
     for body in [&b"--x"[..], b"--x\r\n\r\n", b"", b"--x\r\ncontent-disposition: form-data; name=\"file\"\r\n\r\nzz"] {
         let status = send("multipart/form-data; boundary=x", body.to_vec()).await.status();

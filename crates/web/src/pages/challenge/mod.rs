@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::failure::WebError;
 
 pub(crate) use audit::audit;
-pub(crate) use submissions::{inputs, submit, withdraw};
+pub(crate) use submissions::{UPLOAD_LIMIT, inputs, submit, withdraw};
 pub(crate) use team::{accept_invitation, invite, leave, make_team, show_invitation, team};
 
 /// Somebody on a page that is for everybody.

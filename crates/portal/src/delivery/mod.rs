@@ -1,0 +1,164 @@
+//! How does a release become files that are delivered, each recipient's a little different?
+//!
+//! One pack a release holds its images as a tar in chunks of about a megabyte; a recipient's archive is the same chunks in
+//! an order of their own, so that hundreds of recipients need no copy each and any range of an archive can be read at
+//! once ([`Layout`]). Only a manifest is written for each ([`marked_manifest`]). Both tell later whose copy a leaked part
+//! comes from ([`trace`]).
+
+mod mark;
+mod pack;
+mod trace;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use affectory_catalog::{DeliveryRow, GrantRow, PackageRow, Project};
+use affectory_core::Sha256Hex;
+use affectory_release::{Release, ReleaseItem, load_release};
+use sha2::{Digest as _, Sha256};
+
+pub use mark::marked_manifest;
+pub use pack::{Layout, Piece, build};
+pub use trace::{Leak, Suspicion, read_leak, trace};
+
+use crate::PortalError;
+use crate::settings::{Offer, PortalSettings};
+
+/// Where a release's package lies.
+pub fn package_folder(project: &Project, release: &str, revision: u64) -> PathBuf {
+    project.root.join("packages").join(release).join(format!("r{revision}"))
+}
+
+/// Where a recipient's manifest lies.
+pub fn manifest_path(folder: &Path, grant: &GrantRow) -> PathBuf {
+    folder.join(format!("manifest-{}.csv", grant.id))
+}
+
+/// What [`bring_up_to_date`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// Packages that were built.
+    pub n_packages: u32,
+    /// Recipients' copies that were prepared.
+    pub n_copies: u32,
+}
+
+/// Builds the packages that are missing or hold what was withdrawn since, and prepares each recipient's copy. For the
+/// server every few seconds, and for the command line; of two at once the second waits for the next round.
+///
+/// # Errors
+/// What the catalogue, the store or the disk refuse; what was done before stays.
+pub async fn bring_up_to_date(
+    project: &Project,
+    settings: &PortalSettings,
+    now_ms: impl Fn() -> i64 + Send + Sync,
+) -> Result<Prepared, PortalError> {
+    let mut prepared = Prepared::default();
+    let (catalog, releases) = (&project.catalog, project.catalog.list_releases().await?);
+    let grants = catalog.list_grants().await?;
+    for offer in &settings.releases {
+        let Some(row) = releases.iter().find(|row| row.release.name == offer.name) else { continue };
+        let open: Vec<&GrantRow> =
+            grants.iter().filter(|grant| grant.release_id == row.id && grant.is_open(now_ms())).collect();
+        if open.is_empty() {
+            continue;
+        }
+        let n_withdrawn = catalog.count_withdrawn(row.id).await?;
+        let last = catalog.find_package(row.id).await?;
+        let is_fresh = last.as_ref().is_some_and(|package| package.n_withdrawn == n_withdrawn);
+        let delivered = match &last {
+            Some(package) if is_fresh => catalog.list_deliveries(package.id).await?,
+            _ => vec![],
+        };
+        if is_fresh && open.iter().all(|grant| delivered.contains(&grant.id)) {
+            continue;
+        }
+        let Some(_lock) = lock(project, &offer.name)? else { continue };
+        let release = load_release(project, &offer.name).await?;
+        let package = match last {
+            Some(package) if is_fresh => package,
+            last => {
+                prepared.n_packages += 1;
+                next_package(project, offer, &release, n_withdrawn, last, now_ms()).await?
+            }
+        };
+        let folder = package_folder(project, &offer.name, package.revision);
+        for grant in open.into_iter().filter(|grant| !delivered.contains(&grant.id)) {
+            let (release, folder, grant, offer) = (release.clone(), folder.clone(), grant.clone(), offer.clone());
+            let id = grant.id;
+            let written =
+                tokio::task::spawn_blocking(move || prepare(&folder, &delivered_items(&release, &offer), &grant));
+            let delivery = written.await.map_err(|error| PortalError::Mail(error.to_string()))??;
+            catalog.record_delivery(id, package.id, &delivery, now_ms()).await?;
+            prepared.n_copies += 1;
+        }
+    }
+    Ok(prepared)
+}
+
+/// Items of splits that are not withheld.
+pub fn delivered_items(release: &Release, offer: &Offer) -> Vec<ReleaseItem> {
+    release.items.iter().filter(|item| !offer.withhold.contains(&item.split)).cloned().collect()
+}
+
+/// Held while a release's package is built; the system gives it back when the process ends, however it ends.
+fn lock(project: &Project, release: &str) -> Result<Option<File>, PortalError> {
+    let folder = project.root.join("packages").join(release);
+    fs::create_dir_all(&folder).map_err(PortalError::file("create", &folder))?;
+    let path = folder.join("lock");
+    let file = File::create(&path).map_err(PortalError::file("write", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(PortalError::file("lock", &path)(error)),
+    }
+}
+
+async fn next_package(
+    project: &Project,
+    offer: &Offer,
+    release: &Release,
+    n_withdrawn: u64,
+    last: Option<PackageRow>,
+    now_ms: i64,
+) -> Result<PackageRow, PortalError> {
+    let revision = last.map_or(1, |package| package.revision + 1);
+    let folder = package_folder(project, &offer.name, revision);
+    let size_bytes = build(project, &delivered_items(release, offer), &folder).await?;
+    let package = project.catalog.record_package(release.row.id, revision, n_withdrawn, size_bytes, now_ms).await?;
+    // What holds withdrawn pictures goes, also what a kill left behind.
+    let all = project.root.join("packages").join(&offer.name);
+    for entry in fs::read_dir(&all).map_err(PortalError::file("read", &all))?.flatten() {
+        if entry.path() != folder && entry.path().is_dir() {
+            fs::remove_dir_all(entry.path()).map_err(PortalError::file("remove", &entry.path()))?;
+        }
+    }
+    Ok(package)
+}
+
+/// Writes a recipient's manifest and learns the checksums of their copy.
+fn prepare(folder: &Path, items: &[ReleaseItem], grant: &GrantRow) -> Result<DeliveryRow, PortalError> {
+    let layout = Layout::open(folder, &grant.seed)?;
+    let manifest = marked_manifest(items, &layout, &grant.seed);
+    let path = manifest_path(folder, grant);
+    let partial = path.with_extension("partial");
+    fs::write(&partial, &manifest).map_err(PortalError::file("write", &partial))?;
+    File::open(&partial).and_then(|file| file.sync_all()).map_err(PortalError::file("flush", &partial))?;
+    fs::rename(&partial, &path).map_err(PortalError::file("write", &path))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let pack = layout.open_pack()?;
+    let mut at = 0;
+    while at < layout.size() {
+        let wanted = buffer.len().min(usize::try_from(layout.size() - at).unwrap_or(usize::MAX));
+        layout.read_at(&pack, at, &mut buffer[..wanted])?;
+        hasher.update(&buffer[..wanted]);
+        at += wanted as u64;
+    }
+    Ok(DeliveryRow {
+        archive_sha256: Sha256Hex::from_digest(&hasher.finalize().into()),
+        archive_bytes: layout.size(),
+        manifest_sha256: Sha256Hex::from_digest(&Sha256::digest(&manifest).into()),
+        manifest_bytes: manifest.len() as u64,
+    })
+}
