@@ -5,6 +5,7 @@
 //! This crate knows nothing of SQL, of HTML pages or of the clock; the pages are in `web`, the rows in `catalog`.
 
 pub mod agreement;
+pub mod challenge;
 pub mod delivery;
 mod error;
 mod letters;
@@ -20,4 +21,3 @@ pub use settings::{
     AccessRules, ClauseText, Database, DeliveryRules, MailSecurity, MailSettings, Offer, PortalSettings, SETTINGS_FILE,
     TEMPLATE, is_address,
 };
-pub mod challenge;
