@@ -36,12 +36,6 @@ id! {
     PoolId,
     /// A row of `lesson`.
     LessonId,
-    /// A row of `challenge`.
-    ChallengeId,
-    /// A row of `team`.
-    TeamId,
-    /// A row of `submission`.
-    SubmissionId,
     /// A row of `access_request`.
     RequestId,
     /// A row of `access_grant`.
@@ -54,4 +48,10 @@ id! {
     PackageId,
     /// A row of `download`.
     DownloadId,
+    /// A row of `challenge`.
+    ChallengeId,
+    /// A row of `team`.
+    TeamId,
+    /// A row of `submission`.
+    SubmissionId,
 }

@@ -74,9 +74,12 @@ pub struct Offer {
     /// What is new in it.
     #[serde(default)]
     pub changes: Vec<String>,
-    /// Splits that are delivered to nobody.
+    /// Splits whose lines are in nobody's manifest.
     #[serde(default)]
     pub withhold: Vec<Split>,
+    /// Whether the pictures of those splits are delivered all the same, with a table that has no labels: for a challenge.
+    #[serde(default)]
+    pub inputs: bool,
     /// Items that everybody may see.
     #[serde(default)]
     pub samples: Vec<String>,

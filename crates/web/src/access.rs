@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use affectory_catalog::{Account, Role};
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest as _, FromRequestParts, Multipart, Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::app::{App, token_hash};
 use crate::failure::{ApiError, WebError};
+use crate::uploads::{UploadLimit, read_form};
 
 /// What a route asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,14 +77,12 @@ pub(crate) struct Rule {
 
 /// Stands before every route.
 pub(crate) async fn guard(State(rule): State<Rule>, request: Request, next: Next) -> Response {
-    // Such bodies are read whole before a handler sees them: a few at a time.
-    let _turn = match rule.body_limit > BODY_LIMIT {
-        true => rule.app.uploading.acquire().await.ok(),
-        false => None,
-    };
     let is_api = request.uri().path().starts_with("/api/");
     let place = request.uri().path_and_query().map_or("/", |place| place.as_str()).to_owned();
     let is_read = rule.method == Method::GET;
+    // Whoever may not come in is turned away before a body is read, and holds no place for long.
+    let place_for_file = if rule.body_limit > BODY_LIMIT { rule.app.uploads.try_acquire().map(Some) } else { Ok(None) };
+    let Ok(_place_for_file) = place_for_file else { return WebError::Busy.into_response() };
     match admit(&rule, request).await {
         Ok(request) => next.run(request).await,
         Err(WebError::SignedOut) if is_read && !is_api => {
@@ -96,6 +94,7 @@ pub(crate) async fn guard(State(rule): State<Rule>, request: Request, next: Next
 }
 
 async fn admit(rule: &Rule, mut request: Request) -> Result<Request, WebError> {
+    request.extensions_mut().insert(UploadLimit(rule.body_limit));
     let Rule { app, access, .. } = rule;
     let changes = rule.method != Method::GET;
     if changes && !is_from_here(request.headers(), app.options.public_url.as_deref()) {
@@ -173,40 +172,31 @@ pub(crate) fn csrf_of(token: &str) -> String {
     hex::encode(Sha256::digest(format!("csrf of {token}")))
 }
 
-/// The token stands in a header (scripts) or in the field `csrf` (forms).
+/// The token stands in a header (scripts) or in the field `csrf` (forms; forms with a file only where one is expected).
 async fn with_csrf_checked(request: Request, expected: &str, limit: usize) -> Result<Request, WebError> {
     let is_right = |found: &str| bool::from(found.as_bytes().ct_eq(expected.as_bytes()));
     if let Some(found) = request.headers().get("x-csrf-token") {
         return if found.to_str().is_ok_and(is_right) { Ok(request) } else { Err(WebError::Forged) };
     }
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let has_files = kind.starts_with("multipart/form-data") && limit > BODY_LIMIT;
-    if !has_files && !kind.starts_with("application/x-www-form-urlencoded") {
+    if limit > BODY_LIMIT && kind.starts_with("multipart/form-data") {
+        let kind = kind.to_owned();
+        let (mut parts, body) = request.into_parts();
+        let (found, upload) = read_form(body, &kind, limit).await?;
+        if !is_right(&found) {
+            return Err(WebError::Forged);
+        }
+        parts.extensions.insert(upload);
+        return Ok(Request::from_parts(parts, Body::empty()));
+    }
+    if !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(WebError::Forged);
     }
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, limit).await.map_err(|_| WebError::TooLarge)?;
-    if has_files {
-        let found = first_field(&parts, bytes.clone()).await.ok_or(WebError::Forged)?;
-        return if is_right(&found) {
-            Ok(Request::from_parts(parts, Body::from(bytes)))
-        } else {
-            Err(WebError::Forged)
-        };
-    }
+    let bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| WebError::TooLarge)?;
     let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&bytes).map_err(|_| WebError::Forged)?;
     let found = fields.iter().find(|(name, _)| name == "csrf").map_or("", |(_, value)| value.as_str());
     if is_right(found) { Ok(Request::from_parts(parts, Body::from(bytes))) } else { Err(WebError::Forged) }
-}
-
-/// The text of a form's first field if that is `csrf`: our forms put it before any file.
-async fn first_field(parts: &Parts, bytes: Bytes) -> Option<String> {
-    let mut request = Request::new(Body::from(bytes));
-    *request.headers_mut() = parts.headers.clone();
-    request.extensions_mut().extend(parts.extensions.clone());
-    let mut form = Multipart::from_request(request, &()).await.ok()?;
-    let field = form.next_field().await.ok()??;
-    if field.name() == Some("csrf") { field.text().await.ok() } else { None }
 }
 
 /// The token of an `Authorization` header, if it looks like one.

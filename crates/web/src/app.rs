@@ -84,9 +84,6 @@ const HINT_MS: i64 = 5 * 60_000;
 /// Requests for access and withdrawals from one address of the network within an hour: a lab may share one.
 const REQUESTS_AN_HOUR: u32 = 20;
 
-/// Files that come in at the same time: each is held in memory.
-const UPLOADS_AT_ONCE: usize = 8;
-
 /// Pictures cut at the same time: each holds one decoded image.
 const PICTURES_AT_ONCE: usize = 4;
 
@@ -101,7 +98,7 @@ pub struct App {
     /// Argon2 takes 19 MiB and a core for a while.
     pub(crate) hashing: Semaphore,
     pub(crate) cutting: Semaphore,
-    pub(crate) uploading: Semaphore,
+    pub(crate) uploads: Semaphore,
     hints: Mutex<HashMap<(AnnotatorId, PoolId), (i64, i64)>>,
     pub(crate) deliveries: Deliveries,
     /// Of each release that was asked for: the items that everybody may see.
@@ -126,7 +123,7 @@ impl App {
             attempts: Mutex::default(),
             hashing: Semaphore::new(2),
             cutting: Semaphore::new(PICTURES_AT_ONCE),
-            uploading: Semaphore::new(UPLOADS_AT_ONCE),
+            uploads: Semaphore::new(crate::uploads::UPLOADS_AT_ONCE),
             hints: Mutex::default(),
             deliveries: Deliveries::default(),
             samples: tokio::sync::Mutex::default(),

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use affectory_catalog::{DeliveryRow, GrantRow, PackageRow};
 use affectory_core::{AccountId, DownloadId, GrantId};
 use affectory_portal::PortalError;
-use affectory_portal::delivery::{Layout, manifest_path, package_folder};
+use affectory_portal::delivery::{Layout, inputs_path, manifest_path, package_folder};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -24,6 +24,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use maud::html;
+use sha2::{Digest as _, Sha256};
 
 use crate::access::Visitor;
 use crate::app::App;
@@ -54,6 +55,8 @@ struct Opened {
     layout: Layout,
     pack: File,
     manifest: File,
+    /// The table of pictures without labels, and its SHA-256.
+    inputs: Option<(Bytes, String)>,
 }
 
 /// A download under way counts until it is dropped.
@@ -110,7 +113,11 @@ async fn opened(app: &Arc<App>, grant: &GrantRow) -> Result<Arc<Opened>, WebErro
         let path = manifest_path(&folder, &for_thread);
         let manifest =
             File::open(&path).map_err(|source| PortalError::File { action: "read", path: path.clone(), source })?;
-        Ok(Opened { package, delivery, pack: layout.open_pack()?, layout, manifest })
+        let inputs = std::fs::read(inputs_path(&folder)).ok().map(|bytes| {
+            let sha256 = hex::encode(Sha256::digest(&bytes));
+            (Bytes::from(bytes), sha256)
+        });
+        Ok(Opened { package, delivery, pack: layout.open_pack()?, layout, manifest, inputs })
     });
     let opened = Arc::new(opened.await.map_err(|error| WebError::Failed(Arc::new(error)))??);
     app.deliveries.open.lock().unwrap_or_else(PoisonError::into_inner).insert(grant.id, Arc::clone(&opened));
@@ -122,8 +129,25 @@ fn archive_name(grant: &GrantRow, package: &PackageRow) -> String {
     format!("{}-r{}.tar", grant.release, package.revision)
 }
 
+fn inputs_name(grant: &GrantRow, package: &PackageRow) -> String {
+    format!("{}-r{}-inputs.csv", grant.release, package.revision)
+}
+
 fn manifest_name(grant: &GrantRow, package: &PackageRow) -> String {
     format!("{}-r{}.csv", grant.release, package.revision)
+}
+
+/// All files of a recipient's copy: name, bytes, SHA-256.
+fn files_of(grant: &GrantRow, opened: &Opened) -> Vec<(String, u64, String)> {
+    let Opened { package, delivery, inputs, .. } = opened;
+    let mut files = vec![
+        (archive_name(grant, package), delivery.archive_bytes, delivery.archive_sha256.to_string()),
+        (manifest_name(grant, package), delivery.manifest_bytes, delivery.manifest_sha256.to_string()),
+    ];
+    if let Some((bytes, sha256)) = inputs {
+        files.push((inputs_name(grant, package), bytes.len() as u64, sha256.clone()));
+    }
+    files
 }
 
 /// What there is: a page for people, JSON for programs.
@@ -143,17 +167,14 @@ pub(crate) async fn list(
         }
         Err(error) => return Err(error),
     };
-    let Opened { package, delivery, .. } = &*opened;
-    let files = [
-        (archive_name(&grant, package), delivery.archive_bytes, &delivery.archive_sha256),
-        (manifest_name(&grant, package), delivery.manifest_bytes, &delivery.manifest_sha256),
-    ];
+    let package = &opened.package;
+    let files = files_of(&grant, &opened);
     let wants_json =
         headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|kind| kind.contains("json"));
     if wants_json {
         let files: Vec<_> = files
             .iter()
-            .map(|(name, bytes, sha256)| serde_json::json!({ "name": name, "bytes": bytes, "sha256": sha256.as_str() }))
+            .map(|(name, bytes, sha256)| serde_json::json!({ "name": name, "bytes": bytes, "sha256": sha256 }))
             .collect();
         let answer = serde_json::json!({ "release": grant.release, "revision": package.revision, "files": files });
         return Ok(Json(answer).into_response());
@@ -175,22 +196,28 @@ pub(crate) async fn list(
     Ok(listing(&app, "Files", &visitor, &content).into_response())
 }
 
-/// A script that downloads everything with curl.
-fn script(base: &str, grant: &GrantRow, package: &PackageRow, delivery: &DeliveryRow) -> String {
-    let (archive, manifest) = (archive_name(grant, package), manifest_name(grant, package));
+/// A script that downloads everything with curl. Names and hashes are ours, so they need no quoting but the quotes.
+fn script(base: &str, grant: &GrantRow, files: &[(String, u64, String)]) -> String {
+    let names: String = files.iter().map(|(name, ..)| format!(" '{name}'")).collect();
     format!(
         "#!/bin/sh\n\
-         # Downloads {archive} and {manifest} into this folder, goes on where it was stopped, and checks them.\n\
+         # Downloads release {} into this folder, goes on where it was stopped, and checks it.\n\
          # It needs curl and sha256sum, and a personal token in the environment: AFFECTORY_TOKEN=... sh download.sh\n\
          set -eu\n\
          : \"${{AFFECTORY_TOKEN:?put a personal token into AFFECTORY_TOKEN}}\"\n\
-         for file in '{archive}' '{manifest}'; do\n  \
-           curl --fail --location --retry 20 --retry-delay 5 --retry-all-errors --continue-at - \\\n    \
+         for file in{names}; do\n  \
+           curl --fail --retry 20 --retry-delay 5 --retry-all-errors --continue-at - \\\n    \
              --header \"Authorization: Bearer $AFFECTORY_TOKEN\" --output \"$file\" '{base}/files/{}/'\"$file\"\n\
          done\n\
-         sha256sum --check <<'END'\n{}  {archive}\n{}  {manifest}\nEND\n",
-        grant.id, delivery.archive_sha256, delivery.manifest_sha256
+         sha256sum --check <<'END'\n{}END\n",
+        grant.release,
+        grant.id,
+        sums(files)
     )
+}
+
+fn sums(files: &[(String, u64, String)]) -> String {
+    files.iter().map(|(name, _, sha256)| format!("{sha256}  {name}\n")).collect()
 }
 
 /// One file, or a range of it.
@@ -206,14 +233,17 @@ pub(crate) async fn file(
     let is_archive = file == archive_name(&grant, package);
     let (size, sha256) = match file.as_str() {
         "SHA256SUMS" => {
-            let (archive, manifest) = (archive_name(&grant, package), manifest_name(&grant, package));
-            let text = format!("{}  {archive}\n{}  {manifest}\n", delivery.archive_sha256, delivery.manifest_sha256);
+            let text = sums(&files_of(&grant, &opened));
             return Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response());
         }
         "download.sh" => {
-            let text = script(&app.portal()?.base, &grant, package, delivery);
+            let text = script(&app.portal()?.base, &grant, &files_of(&grant, &opened));
             let disposition = (CONTENT_DISPOSITION, "attachment; filename=\"download.sh\"");
             return Ok(([(CONTENT_TYPE, "text/x-shellscript"), disposition], text).into_response());
+        }
+        name if name == inputs_name(&grant, package) => {
+            let (bytes, _) = opened.inputs.clone().ok_or(WebError::NotFound("that file"))?;
+            return Ok(([(CONTENT_TYPE, "text/csv; charset=utf-8")], bytes).into_response());
         }
         _ if is_archive => (delivery.archive_bytes, &delivery.archive_sha256),
         name if name == manifest_name(&grant, package) => (delivery.manifest_bytes, &delivery.manifest_sha256),

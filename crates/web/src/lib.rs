@@ -13,6 +13,7 @@ mod access;
 mod attempts;
 mod passwords;
 mod security;
+mod uploads;
 
 mod app;
 mod failure;

@@ -4,6 +4,7 @@ mod access;
 mod annotating;
 mod challenge;
 mod hostile;
+mod portal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

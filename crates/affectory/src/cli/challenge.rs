@@ -146,7 +146,7 @@ fn time_ms(text: &str) -> Result<i64, String> {
     };
     let date = numbers(date, '-', &[4, 2, 2]).ok_or_else(bad)?;
     let clock = numbers(clock.trim_end_matches('Z'), ':', &[2, 2]).ok_or_else(bad)?;
-    let (&[year, month, day], &[hour, minute]) = (&date[..], &clock[..]) else { return Err(bad()) };
+    let (&[year, month, day], &[hour, minute]) = (date.as_slice(), clock.as_slice()) else { return Err(bad()) };
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let n_days = match month {
         2 if is_leap => 29,

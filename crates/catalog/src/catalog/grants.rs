@@ -201,7 +201,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Database`].
-    pub async fn list_members(&self, grant: GrantId) -> Result<Vec<MemberRow>, CatalogError> {
+    pub async fn list_grant_members(&self, grant: GrantId) -> Result<Vec<MemberRow>, CatalogError> {
         let failed = || CatalogError::database("read a grant's members");
         let mut work = self.database.read().await.map_err(failed())?;
         let rows = work

@@ -4,7 +4,7 @@ use affectory_catalog::{
     Account, Applicant, Catalog, DeliveryRow, LinkWord, NewAccount, NewLetter, NewRelease, NewRequest, NotErased,
     ReleaseItemRow, RequestChange, RequestState, Role, Student,
 };
-use affectory_core::{GrantId, ReleaseId, RequestId, Split};
+use affectory_core::{FaceId, GrantId, ImageId, ReleaseId, RequestId, Split};
 
 use crate::annotating::import_faces;
 use crate::engines::{databases, engines, hash, run_sql};
@@ -23,8 +23,8 @@ async fn release(catalog: &Catalog) -> ReleaseId {
     let items: Vec<ReleaseItemRow> = (1..=3)
         .map(|n| ReleaseItemRow {
             item_idx: n - 1,
-            face_id: affectory_core::FaceId(n),
-            image_id: affectory_core::ImageId(n),
+            face_id: FaceId(n as i64),
+            image_id: ImageId(n as i64),
             split: Split::Train,
             expression: None,
         })
@@ -121,9 +121,10 @@ async fn a_request_goes_its_way_and_no_step_is_taken_twice() {
 
         // Of two who decide at once, one does.
         let no = RequestChange::Refuse("no");
+        let letters = [[letter("yes")], [letter("no")]];
         let both = tokio::join!(
-            catalog.change_request(id, &grant, Some(&lead), &[letter("yes")], 40),
-            catalog.change_request(id, &no, Some(&lead), &[letter("no")], 40)
+            catalog.change_request(id, &grant, Some(&lead), &letters[0], 40),
+            catalog.change_request(id, &no, Some(&lead), &letters[1], 40)
         );
         let (yes, no) = (both.0.unwrap(), both.1.unwrap());
         assert!(yes != no);

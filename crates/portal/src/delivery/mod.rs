@@ -96,7 +96,35 @@ pub async fn bring_up_to_date(
     Ok(prepared)
 }
 
-/// Items of splits that are not withheld.
+/// The table of a package's pictures without labels, where there is one.
+pub fn inputs_path(folder: &Path) -> PathBuf {
+    folder.join("inputs.csv")
+}
+
+/// Columns of that table: what a picture is and where its face, and nothing that anybody said about it.
+const INPUT_COLUMNS: [&str; 9] =
+    ["item", "image_sha256", "format", "width", "height", "face_x", "face_y", "face_width", "face_height"];
+
+/// Writes the table of withheld items. In the order of their hashes: the release's may follow the labels.
+fn write_inputs(release: &Release, offer: &Offer, folder: &Path) -> Result<(), PortalError> {
+    let path = inputs_path(folder);
+    let mut items: Vec<&ReleaseItem> =
+        release.items.iter().filter(|item| offer.withhold.contains(&item.split)).collect();
+    items.sort_by(|a, b| a.item.cmp(&b.item));
+    let columns = ReleaseItem::columns();
+    let places = INPUT_COLUMNS.map(|name| columns.iter().position(|column| *column == name).unwrap_or(0));
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let failed = |error: csv::Error| PortalError::file("write", &path)(error.into());
+    table.write_record(INPUT_COLUMNS).map_err(failed)?;
+    for item in items {
+        let fields = item.to_fields();
+        table.write_record(places.map(|place| fields[place].as_str())).map_err(failed)?;
+    }
+    let bytes = table.into_inner().map_err(|error| failed(error.into_error().into()))?;
+    fs::write(&path, bytes).map_err(PortalError::file("write", &path))
+}
+
+/// Items of splits that are not withheld: the lines of a manifest.
 pub fn delivered_items(release: &Release, offer: &Offer) -> Vec<ReleaseItem> {
     release.items.iter().filter(|item| !offer.withhold.contains(&item.split)).cloned().collect()
 }
@@ -124,7 +152,11 @@ async fn next_package(
 ) -> Result<PackageRow, PortalError> {
     let revision = last.map_or(1, |package| package.revision + 1);
     let folder = package_folder(project, &offer.name, revision);
-    let size_bytes = build(project, &delivered_items(release, offer), &folder).await?;
+    let pictured = if offer.inputs { release.items.clone() } else { delivered_items(release, offer) };
+    let size_bytes = build(project, &pictured, &folder).await?;
+    if offer.inputs {
+        write_inputs(release, offer, &folder)?;
+    }
     let package = project.catalog.record_package(release.row.id, revision, n_withdrawn, size_bytes, now_ms).await?;
     // What holds withdrawn pictures goes, also what a kill left behind.
     let all = project.root.join("packages").join(&offer.name);

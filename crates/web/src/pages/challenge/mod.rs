@@ -21,9 +21,13 @@ use super::layout::{self, count, time};
 use crate::access::Visitor;
 use crate::app::App;
 use crate::failure::WebError;
+use crate::uploads::FORM_BYTES;
+
+/// Longest request that brings a submission, bytes: the largest file, and the form around it.
+pub(crate) const UPLOAD_LIMIT: usize = (64 << 20) + FORM_BYTES;
 
 pub(crate) use audit::audit;
-pub(crate) use submissions::{UPLOAD_LIMIT, inputs, submit, withdraw};
+pub(crate) use submissions::{inputs, submit, withdraw};
 pub(crate) use team::{accept_invitation, invite, leave, make_team, show_invitation, team};
 
 /// Somebody on a page that is for everybody.

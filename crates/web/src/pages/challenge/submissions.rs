@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use affectory_catalog::{ChallengeRow, ChallengeTask, NewSubmission, Phase, SubmissionOutcome};
 use affectory_core::{LabelSet, SubmissionId};
-use affectory_portal::challenge::{Asked, MAX_SUBMISSION_BYTES, check_submission, quoted, read_inputs};
-use axum::extract::{FromRequest, Multipart, Path, Request, State};
-use axum::http::header::CONTENT_TYPE;
+use affectory_portal::challenge::{Asked, check_submission, quoted, read_inputs};
+use axum::extract::{Path, State};
 use axum::response::{Redirect, Response};
 use bytes::Bytes;
 
@@ -14,38 +13,7 @@ use super::{attachment, find};
 use crate::access::Visitor;
 use crate::app::App;
 use crate::failure::WebError;
-
-/// Longest body of a request that hands a file in, bytes: the largest submission, and the form around it.
-pub(crate) const UPLOAD_LIMIT: usize = MAX_SUBMISSION_BYTES + 64 * 1024;
-
-/// A file that was handed in: the field `file` of a form, or a request's whole body.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Upload {
-    /// What it was called; text from outside. Empty where it was the body.
-    file_name: String,
-    bytes: Bytes,
-}
-
-impl<S: Send + Sync> FromRequest<S> for Upload {
-    type Rejection = WebError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, WebError> {
-        let bad = || WebError::Invalid("the form with the file cannot be read".into());
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-        if !kind.starts_with("multipart/form-data") {
-            let bytes = Bytes::from_request(request, state).await.map_err(|_| WebError::TooLarge)?;
-            return Ok(Self { file_name: String::new(), bytes });
-        }
-        let mut form = Multipart::from_request(request, state).await.map_err(|_| bad())?;
-        while let Some(field) = form.next_field().await.map_err(|_| bad())? {
-            if field.name() == Some("file") {
-                let file_name = field.file_name().unwrap_or("").to_owned();
-                return Ok(Self { file_name, bytes: field.bytes().await.map_err(|_| bad())? });
-            }
-        }
-        Err(bad())
-    }
-}
+use crate::uploads::Upload;
 
 /// The images to be answered.
 pub(crate) async fn inputs(

@@ -8,7 +8,7 @@ use affectory_catalog::{
 use affectory_core::{GrantId, MemberId, RequestId, TokenId};
 use affectory_portal::agreement::{AgreementNumber, Issued, Report, check_in_child};
 use axum::Form;
-use axum::extract::{Multipart, Path, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -21,9 +21,10 @@ use crate::access::{TOKEN_PREFIX, Visitor};
 use crate::app::{App, token_hash};
 use crate::failure::WebError;
 use crate::pages::layout::{csrf, time};
+use crate::uploads::{FORM_BYTES, Upload};
 
 /// Longest request that brings a signed agreement, bytes: 10 MiB of PDF and the form around it.
-pub(crate) const UPLOAD_LIMIT: usize = (10 << 20) + 64 * 1024;
+pub(crate) const UPLOAD_LIMIT: usize = (10 << 20) + FORM_BYTES;
 
 /// How long a personal token holds, ms.
 const TOKEN_MS: i64 = 90 * 86_400_000;
@@ -44,7 +45,7 @@ async fn overview(app: &App, visitor: &Visitor, told: Option<&Markup>) -> Result
     }
     let mut granted = Vec::new();
     for grant in catalog.list_own_grants(account.id).await? {
-        let members = if grant.account_id == account.id { catalog.list_members(grant.id).await? } else { vec![] };
+        let members = if grant.account_id == account.id { catalog.list_grant_members(grant.id).await? } else { vec![] };
         granted.push((grant, members));
     }
     let tokens = catalog.list_tokens(account.id).await?;
@@ -214,17 +215,10 @@ pub(crate) async fn upload(
     State(app): State<Arc<App>>,
     visitor: Visitor,
     Path(request): Path<i64>,
-    mut form: Multipart,
+    file: Upload,
 ) -> Result<Response, WebError> {
     let request = find_own(&app, &visitor, request).await?;
-    let mut uploaded = None;
-    let unreadable = |_| WebError::Invalid("the upload broke off: try again".into());
-    while let Some(part) = form.next_field().await.map_err(unreadable)? {
-        if part.name() == Some("file") {
-            uploaded = Some(part.bytes().await.map_err(|_| WebError::TooLarge)?);
-        }
-    }
-    let uploaded = uploaded.ok_or_else(|| WebError::Invalid("there was no file in the upload".into()))?;
+    let uploaded = file.bytes;
     let (Some(issued), Some(number)) = (&request.agreement_sha256, &request.agreement_number) else {
         return Err(WebError::Invalid("there is no agreement to sign yet".into()));
     };
