@@ -154,7 +154,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Database`].
-    pub async fn list_team_members(&self, team: TeamId) -> Result<Vec<TeamMember>, CatalogError> {
+    pub async fn list_members(&self, team: TeamId) -> Result<Vec<TeamMember>, CatalogError> {
         let failed = || CatalogError::database("list a team");
         let mut work = self.database.read().await.map_err(failed())?;
         let rows = work

@@ -197,7 +197,7 @@ async fn nobody_is_in_two_teams_and_whoever_submitted_stays_bound() {
         assert!(!catalog.leave_team(made.id, &b, 80).await.unwrap());
         assert_eq!(catalog.insert_team(made.id, "B", &b, 90).await.unwrap(), TeamOutcome::AlreadyBound);
         assert_eq!(submit(catalog, &made, &b, true, 11 * DAY_MS).await, SubmissionOutcome::NoTeam);
-        let members = catalog.list_team_members(team).await.unwrap();
+        let members = catalog.list_members(team).await.unwrap();
         assert_eq!(members.iter().map(|member| member.left_ms).collect::<Vec<_>>(), [None, Some(80)]);
     }
 }

@@ -67,7 +67,7 @@ async fn team_content(
     link: Option<&str>,
 ) -> Result<Markup, WebError> {
     let catalog = &app.project.catalog;
-    let members = catalog.list_team_members(team.id).await?;
+    let members = catalog.list_members(team.id).await?;
     let n_used = catalog.count_submissions_of_day(team.id, app.now_ms()).await?;
     let submissions = catalog.list_submissions(challenge.id, Some(team.id), SHOWN).await?;
     let mut scores: HashMap<SubmissionId, Vec<ScoreRow>> = HashMap::new();
