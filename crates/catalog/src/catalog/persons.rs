@@ -15,7 +15,7 @@ const ERASED: &str = "erased";
 type Known = (&'static str, &'static [&'static str], &'static str);
 
 /// Secrets are left out: they are of no use to the person, and of some to whoever steals the file.
-const KNOWN: [Known; 10] = [
+const KNOWN: [Known; 12] = [
     (
         "account",
         &["email", "name", "role", "language", "created_ms", "disabled_ms"],
@@ -77,6 +77,19 @@ const KNOWN: [Known; 10] = [
         &["email", "picture", "reason", "created_ms", "answer"],
         "select email, picture, reason, cast(created_ms as text), answer from withdrawal_request
          where email = $1 or $2 = -2 order by id",
+    ),
+    (
+        "teams",
+        &["challenge", "team", "joined_ms", "left_ms"],
+        "select challenge.name, team.name, cast(joined_ms as text), cast(left_ms as text) from team_member
+         join team on team.id = team_id join challenge on challenge.id = team_member.challenge_id
+         where account_id = $2 and $1 is not null order by joined_ms",
+    ),
+    (
+        "submissions",
+        &["file_name", "sha256", "state", "submitted_ms"],
+        "select file_name, sha256, state, cast(submitted_ms as text) from submission
+         where account_id = $2 and $1 is not null order by id",
     ),
 ];
 
@@ -187,6 +200,8 @@ impl Catalog {
             "update request_note set text = 'erased' where account_id = $2 and $1 <> $3 and $4 > 0",
             "update grant_member set name = 'erased', email = $3, token_sha256 = null, removed_ms = coalesce(removed_ms, $4)
              where account_id = $2 or email = $1",
+            "update team_member set left_ms = coalesce(left_ms, $4) where account_id = $2 and $1 <> $3",
+            "update submission set file_name = 'erased', problems = '[]' where account_id = $2 and $1 <> $3 and $4 > 0",
             "delete from letter where recipient = $1 and $2 > -2 and $3 <> $1 and $4 > 0",
             "update withdrawal_request set email = $3, reason = '' where email = $1 and $2 > -2 and $4 > 0",
         ] {
