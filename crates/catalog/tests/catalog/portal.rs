@@ -312,7 +312,8 @@ async fn a_copy_made_while_agreements_come_in_loses_none_that_was_acknowledged()
             hand_in(n).await;
         }
     };
-    let (copied, ()) = tokio::join!(back_up(&project, &to, &Stop::default()), more);
+    let on = Stop::default();
+    let (copied, ()) = tokio::join!(back_up(&project, &to, &on), more);
     copied.unwrap();
     let (restored, _) = restore(&to, &folder.path().join("again"), &Stop::default()).await.unwrap();
     for id in acknowledged {
