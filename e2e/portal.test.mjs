@@ -185,6 +185,17 @@ test("a professor asks, signs, is asked back, gets access, downloads, names a st
   await page.goto(`${project.url}/files/${grant}`);
   await isAccessible(page);
   await shot(page, "files");
+  // The same by our program, which goes on with a part, and by the script with curl.
+  const folder = join(project.project, "..", "fetched");
+  const scripted = join(project.project, "..", "scripted");
+  for (const made of [folder, scripted]) mkdirSync(made);
+  writeFileSync(join(folder, `${files[0].name}.part`), archive.body.subarray(0, 5000));
+  const env = { ...process.env, AFFECTORY_TOKEN: token };
+  const { bytes } = JSON.parse(execFileSync(process.env.AFFECTORY_BIN, ["--json", "fetch", `${project.url}/files/${grant}`, "--to", folder], { env })).files[0];
+  assert.equal(bytes, archive.body.length);
+  writeFileSync(join(scripted, "download.sh"), (await get(`/files/${grant}/download.sh`, token)).body);
+  execFileSync("sh", ["download.sh"], { env, cwd: scripted, stdio: "pipe" });
+  for (const made of [folder, scripted]) assert.ok(readFileSync(join(made, files[0].name)).equals(archive.body));
 
   await page.goto(`${project.url}/access`);
   await page.getByLabel("Name", { exact: true }).fill("Sam Student");

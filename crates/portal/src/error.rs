@@ -30,6 +30,9 @@ pub enum PortalError {
     /// The server for letters refused, or is not there.
     #[error("no letter can be sent: {0}")]
     Mail(String),
+    /// A thread that prepared a copy ended before it was done.
+    #[error("a copy was not prepared: {0}")]
+    Thread(String),
     /// A leaked table that names no item.
     #[error("{path}: {reason}")]
     BadLeak {

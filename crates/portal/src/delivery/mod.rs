@@ -88,7 +88,7 @@ pub async fn bring_up_to_date(
             let id = grant.id;
             let written =
                 tokio::task::spawn_blocking(move || prepare(&folder, &delivered_items(&release, &offer), &grant));
-            let delivery = written.await.map_err(|error| PortalError::Mail(error.to_string()))??;
+            let delivery = written.await.map_err(|error| PortalError::Thread(error.to_string()))??;
             catalog.record_delivery(id, package.id, &delivery, now_ms()).await?;
             prepared.n_copies += 1;
         }

@@ -170,6 +170,12 @@ impl Layout {
         self.places.get(sha256).copied()
     }
 
+    /// The piece with the archive's byte `at`; none past the last picture.
+    fn piece_at(&self, at: u64) -> Option<Piece> {
+        let next = self.pieces.partition_point(|piece| piece.start <= at);
+        next.checked_sub(1).map(|n| self.pieces[n]).filter(|piece| at < piece.start + piece.len)
+    }
+
     /// Opens the pack that all archives are made of.
     ///
     /// # Errors
@@ -185,9 +191,7 @@ impl Layout {
     /// # Errors
     /// As [`Layout::read_at`].
     pub fn read_piece(&self, pack: &File, at: u64, most: usize) -> Result<Vec<u8>, PortalError> {
-        let next = self.pieces.partition_point(|piece| piece.start <= at);
-        let piece = next.checked_sub(1).map(|n| self.pieces[n]).filter(|piece| at < piece.start + piece.len);
-        let Some(piece) = piece else {
+        let Some(piece) = self.piece_at(at) else {
             let n = usize::try_from(self.size.saturating_sub(at)).unwrap_or(usize::MAX);
             return Ok(vec![0; n.min(most)]);
         };
@@ -214,9 +218,7 @@ impl Layout {
     /// [`PortalError::File`] where the pack is shorter than its index says.
     pub fn read_at(&self, pack: &File, mut at: u64, mut buffer: &mut [u8]) -> Result<(), PortalError> {
         while !buffer.is_empty() {
-            let next = self.pieces.partition_point(|piece| piece.start <= at);
-            let piece = next.checked_sub(1).map(|n| self.pieces[n]).filter(|piece| at < piece.start + piece.len);
-            let Some(piece) = piece else {
+            let Some(piece) = self.piece_at(at) else {
                 // Past the last picture a tar has zeros.
                 buffer.fill(0);
                 return Ok(());

@@ -12,12 +12,12 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
 
 use super::request::{RequestForm, link_ms, problem};
-use super::{area, field, page};
+use super::{area, field, page, password_fields};
 use crate::access::{SESSION_MS, cookie};
 use crate::app::{App, token_hash};
 use crate::failure::WebError;
 use crate::pages::layout::date;
-use crate::passwords::{SHORTEST, password_problem};
+use crate::passwords::password_problem;
 
 /// A button for a student, a form for whoever can sign: a link alone changes nothing, because mail programs follow them.
 pub(crate) async fn show(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<Response, WebError> {
@@ -90,15 +90,7 @@ fn owner_page(
             (field("orcid", "ORCID iD", &filled.orcid, "text", "Like 0000-0002-1825-0097; it helps us to see who you are.", false))
             (field("web_page", "Your page at the institution", &filled.web_page, "url", "Where your name and position are found.", false))
             (area("purpose", "What for", &filled.purpose, "It stands in the agreement."))
-            @if has_account {
-                label for="password" { "The password of your account" }
-                input #password name="password" type="password" autocomplete="current-password" required;
-            } @else {
-                label for="password" { "A password, for your account here" }
-                input #password name="password" type="password" autocomplete="new-password" minlength=(SHORTEST) required;
-                label for="repeat" { "Password again" }
-                input #repeat name="repeat" type="password" autocomplete="new-password" minlength=(SHORTEST) required;
-            }
+            (password_fields(has_account))
             button.primary type="submit" { "Go on to the agreement" }
         }
     };

@@ -11,12 +11,11 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
 
 use super::confirm::account;
-use super::page;
 use super::request::RequestForm;
+use super::{page, password_fields};
 use crate::access::{SESSION_MS, cookie};
 use crate::app::{App, token_hash};
 use crate::failure::WebError;
-use crate::passwords::SHORTEST;
 
 /// The terms, and a form.
 pub(crate) async fn show(State(app): State<Arc<App>>, Path(token): Path<String>) -> Result<Response, WebError> {
@@ -48,15 +47,7 @@ async fn form(
         form.card method="post" action={ "/join/" (token) } {
             label for="email" { "Address" }
             input #email type="email" value=(member.person.email) autocomplete="username" readonly;
-            @if has_account {
-                label for="password" { "The password of your account" }
-                input #password name="password" type="password" autocomplete="current-password" required;
-            } @else {
-                label for="password" { "A password, for your account here" }
-                input #password name="password" type="password" autocomplete="new-password" minlength=(SHORTEST) required;
-                label for="repeat" { "Password again" }
-                input #repeat name="repeat" type="password" autocomplete="new-password" minlength=(SHORTEST) required;
-            }
+            (password_fields(has_account))
             label.check { input type="checkbox" name="who" value="accepted" required; " I, " bdi { (member.person.name) } ", accept these terms" }
             button.primary type="submit" { "Accept" }
         }

@@ -15,6 +15,7 @@ use maud::{Markup, html};
 use crate::access::Visitor;
 use crate::app::App;
 use crate::messages::Language;
+use crate::passwords::SHORTEST;
 
 use super::layout;
 
@@ -48,6 +49,21 @@ fn field(id: &str, label: &str, value: &str, kind: &str, help: &str, is_required
         label for=(id) { (label) }
         input id=(id) name=(id) type=(kind) value=(value) maxlength="300" required[is_required] aria-describedby=[&described_by];
         @if let Some(described_by) = &described_by { p.muted id=(described_by) { (help) } }
+    }
+}
+
+/// The password of an account there is, or one for a new account, twice.
+fn password_fields(has_account: bool) -> Markup {
+    html! {
+        @if has_account {
+            label for="password" { "The password of your account" }
+            input #password name="password" type="password" autocomplete="current-password" required;
+        } @else {
+            label for="password" { "A password, for your account here" }
+            input #password name="password" type="password" autocomplete="new-password" minlength=(SHORTEST) required;
+            label for="repeat" { "Password again" }
+            input #repeat name="repeat" type="password" autocomplete="new-password" minlength=(SHORTEST) required;
+        }
     }
 }
 
