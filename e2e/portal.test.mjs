@@ -1,5 +1,6 @@
 // Does a researcher get what was signed for, and nobody else: by letters, a PDF, a reviewer, a download?
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import http from "node:http";
@@ -237,6 +238,17 @@ test("a student is sent to the supervisor, who owns the request; a link opens on
   await page.getByText("We have written to").waitFor();
   await page.goto(link);
   await page.getByText("This link was used, or it has expired.").waitFor();
+
+  // A week passes for one link.
+  const late = await visitor(t);
+  await ask(late, professor("late@uni.example"));
+  const old = await mail.link("late@uni.example", "/request/confirm/");
+  await late.goto(old);
+  await late.getByRole("button", { name: "Go on to the agreement" }).waitFor();
+  const earlier = "update access_request set token_expires_ms = token_expires_ms - 7 * 86400000 where email = 'late@uni.example'";
+  execFileSync("python3", ["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], 30); c.execute(sys.argv[2]); c.commit()", join(project.project, "catalog.sqlite"), earlier]);
+  await late.goto(old);
+  await late.getByText("This link was used, or it has expired.").waitFor();
 
   const advisor = await visitor(t);
   const theirs = await mail.link("ada@uni.example", "/request/confirm/");

@@ -382,20 +382,20 @@ async fn piece(sending: &mut Sending) -> Result<Bytes, std::io::Error> {
     if !still_holds(app, sending).await {
         return Err(std::io::Error::other("the access has ended, or the archive has changed"));
     }
-    let len = (sending.end - sending.at).min(PIECE);
+    let most = (sending.end - sending.at).min(PIECE) as usize;
     let (opened, at, is_archive) = (Arc::clone(&sending.opened), sending.at, sending.is_archive);
     let read = tokio::task::spawn_blocking(move || {
-        let mut buffer = vec![0; len as usize];
-        match is_archive {
-            true => opened.layout.read_at(&opened.pack, at, &mut buffer).map_err(std::io::Error::other)?,
-            false => opened.manifest.read_exact_at(&mut buffer, at)?,
+        if is_archive {
+            return opened.layout.read_piece(&opened.pack, at, most).map_err(std::io::Error::other);
         }
-        Ok::<_, std::io::Error>(buffer)
+        let mut bytes = vec![0; most];
+        opened.manifest.read_exact_at(&mut bytes, at)?;
+        Ok(bytes)
     });
-    let buffer = read.await.map_err(std::io::Error::other)??;
-    sending.at += len;
-    sending.log.n_sent.fetch_add(len, Ordering::Relaxed);
-    Ok(buffer.into())
+    let bytes = read.await.map_err(std::io::Error::other)??;
+    sending.at += bytes.len() as u64;
+    sending.log.n_sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    Ok(bytes.into())
 }
 
 /// Asked of the catalogue at most every half second for each grant and account, whatever the number of downloads.

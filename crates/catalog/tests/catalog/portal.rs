@@ -2,9 +2,9 @@
 
 use affectory_catalog::{
     Account, Applicant, Catalog, DeliveryRow, LinkWord, NewAccount, NewLetter, NewRelease, NewRequest, NotErased,
-    ReleaseItemRow, RequestChange, RequestState, Role, Student,
+    Project, ProjectConfig, ReleaseItemRow, RequestChange, RequestState, Role, Student, back_up, restore,
 };
-use affectory_core::{FaceId, GrantId, ImageId, ReleaseId, RequestId, Split};
+use affectory_core::{FaceId, GrantId, ImageId, ReleaseId, RequestId, Split, Stop};
 
 use crate::annotating::import_faces;
 use crate::engines::{databases, engines, hash, run_sql};
@@ -280,6 +280,57 @@ async fn a_forgotten_person_is_in_no_row_and_the_audit_log_still_fits() {
         assert!(catalog.list_audit(None, 99).await.unwrap().iter().all(|row| !format!("{row:?}").contains("lovelace")));
         assert!(matches!(catalog.verify_audit().await.unwrap(), Ok(n) if n > 5));
     }
+}
+
+/// What was acknowledged before a copy was begun is in it with its bytes, whatever came in meanwhile; and all that is in it is
+/// whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_made_while_agreements_come_in_loses_none_that_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = Project::init(&folder.path().join("p"), ProjectConfig::default()).await.unwrap();
+    let catalog = &project.catalog;
+    let release_id = release(catalog).await;
+    let ada = person(catalog, "ada", Role::Researcher).await;
+    let hand_in = async |n: u64| {
+        let id = ask(catalog, release_id, "ada", None, 1_000 + n).await;
+        let object = project.store.put(format!("signed {n}").into_bytes().into()).await.unwrap();
+        project.store.flush().await.unwrap();
+        let (number, applicant) = (format!("AFF-{n}"), applicant("ada"));
+        let own = RequestChange::Own { account: ada.id, applicant: &applicant, number: &number, agreement: &object };
+        assert!(catalog.change_request(id, &own, Some(&ada), &[], 20).await.unwrap());
+        let submit = RequestChange::Submit { signed: &object, report: "{}" };
+        assert!(catalog.change_request(id, &submit, Some(&ada), &[], 30).await.unwrap());
+        id
+    };
+    let mut acknowledged = Vec::new();
+    for n in 0..10 {
+        acknowledged.push(hand_in(n).await);
+    }
+    let to = folder.path().join("copy");
+    let more = async {
+        for n in 10..40 {
+            hand_in(n).await;
+        }
+    };
+    let on = Stop::default();
+    let (copied, ()) = tokio::join!(back_up(&project, &to, &on), more);
+    copied.unwrap();
+    let (restored, _) = restore(&to, &folder.path().join("again"), &Stop::default()).await.unwrap();
+    for id in acknowledged {
+        let request = restored.catalog.find_request(id).await.unwrap().unwrap();
+        restored.store.read(&request.signed_sha256.unwrap()).await.unwrap();
+    }
+    for object in restored.catalog.list_agreement_objects().await.unwrap() {
+        restored.store.read(&object).await.unwrap();
+    }
+    assert!(restored.catalog.verify_audit().await.unwrap().is_ok());
+    // The next night brings what is new, and only that.
+    let again = back_up(&project, &to, &Stop::default()).await.unwrap();
+    assert!(again.n_files <= 30, "{again:?}");
+    let stopped = Stop::default();
+    stopped.request();
+    assert!(back_up(&project, &to, &stopped).await.is_err());
+    assert!(restore(&to, &folder.path().join("again"), &Stop::default()).await.is_err(), "nothing is written over");
 }
 
 #[tokio::test]

@@ -179,6 +179,35 @@ impl Layout {
         File::open(&path).map_err(PortalError::file("read", &path))
     }
 
+    /// The archive's bytes from `at`, as far as they lie together in the pack, and `most` at most; one read without a copy.
+    /// Empty only at the archive's end.
+    ///
+    /// # Errors
+    /// As [`Layout::read_at`].
+    pub fn read_piece(&self, pack: &File, at: u64, most: usize) -> Result<Vec<u8>, PortalError> {
+        let next = self.pieces.partition_point(|piece| piece.start <= at);
+        let piece = next.checked_sub(1).map(|n| self.pieces[n]).filter(|piece| at < piece.start + piece.len);
+        let Some(piece) = piece else {
+            let n = usize::try_from(self.size.saturating_sub(at)).unwrap_or(usize::MAX);
+            return Ok(vec![0; n.min(most)]);
+        };
+        let within = at - piece.start;
+        let n = usize::try_from(piece.len - within).unwrap_or(usize::MAX).min(most);
+        let mut bytes = Vec::with_capacity(n);
+        let failed = |error| PortalError::file("read", &self.folder.join(PACK))(error);
+        while bytes.len() < n {
+            let at = piece.offset + within + bytes.len() as u64;
+            match rustix::io::pread(pack, rustix::buffer::spare_capacity(&mut bytes), at) {
+                Ok(0) => return Err(failed(std::io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(failed(error.into())),
+            }
+        }
+        // Room that the allocator gave beyond what was asked for was filled, too.
+        bytes.truncate(n);
+        Ok(bytes)
+    }
+
     /// Fills `buffer` with the archive's bytes from `at`; all of it must lie within [`Layout::size`].
     ///
     /// # Errors

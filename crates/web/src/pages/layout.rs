@@ -67,9 +67,6 @@ fn navigation(visitor: &Visitor, language: &Language) -> Markup {
                     a href="/access" lang="en" { "Access" }
                     @if role >= Role::Lead {
                         a href="/requests" lang="en" { "Requests" }
-                        a href="/grants" lang="en" { "Grants" }
-                        a href="/withdrawals" lang="en" { "Withdrawals" }
-                        a href="/letters" lang="en" { "Letters" }
                     }
                 }
                 @if role >= Role::Administrator {

@@ -45,7 +45,7 @@ async fn a_token_opens_the_files_it_is_for_and_no_page() {
 async fn whether_an_address_has_an_account_is_told_to_nobody_who_asks() {
     let lab = Lab::new().await;
     let form = |email: &str| {
-        let fields = [("email", email), ("picture", "x"), ("reason", "")];
+        let fields = [("email", email), ("which", "x"), ("reason", "")];
         let body = serde_urlencoded::to_string(fields).unwrap();
         request(&Method::POST, "/withdraw", None)
             .header("content-type", "application/x-www-form-urlencoded")

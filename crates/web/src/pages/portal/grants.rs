@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::Redirect;
 use maud::{Markup, html};
 
-use super::{page, tidy};
+use super::{desk, tidy};
 use crate::access::Visitor;
 use crate::app::App;
 use crate::failure::WebError;
@@ -49,7 +49,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, visitor: Visitor) -> Resul
             }
         }
     };
-    Ok(page(&app, "Who has access", Some(&visitor), &content))
+    Ok(desk(&app, "Who has access", &visitor, &content))
 }
 
 #[derive(serde::Deserialize)]

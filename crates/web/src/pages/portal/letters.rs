@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use maud::{Markup, html};
 
-use super::page;
+use super::desk;
 use crate::access::Visitor;
 use crate::app::App;
 use crate::failure::WebError;
@@ -38,5 +38,5 @@ pub(crate) async fn list(State(app): State<Arc<App>>, visitor: Visitor) -> Resul
             }
         }
     };
-    Ok(page(&app, "Letters", Some(&visitor), &content))
+    Ok(desk(&app, "Letters", &visitor, &content))
 }

@@ -27,6 +27,20 @@ fn page(app: &App, title: &str, visitor: Option<&Visitor>, content: &Markup) -> 
     layout::page(title, english(app), visitor, content)
 }
 
+/// A page for those who decide, with the way to the others of its kind.
+fn desk(app: &App, title: &str, visitor: &Visitor, content: &Markup) -> Markup {
+    let content = html! {
+        nav.desk aria-label="Portal" {
+            a href="/requests" { "Requests" }
+            a href="/grants" { "Who has access" }
+            a href="/withdrawals" { "Withdrawals" }
+            a href="/letters" { "Letters" }
+        }
+        (content)
+    };
+    layout::page(title, english(app), Some(visitor), &content)
+}
+
 /// One line of a form: its label, its field, a word of help.
 fn field(id: &str, label: &str, value: &str, kind: &str, help: &str, is_required: bool) -> Markup {
     let described_by = (!help.is_empty()).then(|| format!("{id}-help"));

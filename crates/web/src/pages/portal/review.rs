@@ -14,7 +14,7 @@ use maud::{Markup, html};
 
 use super::own::state_text;
 use super::request::link_ms;
-use super::{page, tidy};
+use super::{desk, tidy};
 use crate::access::Visitor;
 use crate::app::{App, token_hash};
 use crate::failure::WebError;
@@ -55,7 +55,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, visitor: Visitor) -> Resul
             }
         }
     };
-    Ok(page(&app, "Requests", Some(&visitor), &content))
+    Ok(desk(&app, "Requests", &visitor, &content))
 }
 
 fn table(requests: &[RequestRow]) -> Markup {
@@ -164,7 +164,7 @@ pub(crate) async fn show(
             }
         }
     };
-    Ok(page(&app, &format!("Request of {}", applicant.name), Some(&visitor), &content))
+    Ok(desk(&app, &format!("Request of {}", applicant.name), &visitor, &content))
 }
 
 fn decision(app: &App, visitor: &Visitor, request: &RequestRow, place: &str) -> Result<Markup, WebError> {

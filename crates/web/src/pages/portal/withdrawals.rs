@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
 
-use super::{area, field, line, page, tidy};
+use super::{area, desk, field, line, page, tidy};
 use crate::access::Visitor;
 use crate::app::App;
 use crate::failure::WebError;
@@ -23,7 +23,7 @@ use crate::server::Peer;
 #[serde(default)]
 pub(crate) struct WithdrawalForm {
     email: String,
-    picture: String,
+    which: String,
     reason: String,
 }
 
@@ -38,7 +38,7 @@ fn form(app: &App, filled: &WithdrawalForm, problem: Option<&str>) -> Markup {
         p { "You need no account and no reason. We need to know which picture it is, and where to answer." }
         @if let Some(problem) = problem { p.error role="alert" { (problem) } }
         form.card method="post" action="/withdraw" {
-            (area("picture", "Which picture", &filled.picture, "Its address on the web, the page it stands on, or its SHA-256 if you have the file. Do not send the picture."))
+            (area("which", "Which picture", &filled.which, "Its address on the web, the page it stands on, or its SHA-256 if you have the file. Do not send the picture."))
             (field("email", "Your e-mail address", &filled.email, "email", "Used to answer you, and for nothing else.", true))
             label for="reason" { "Anything else" }
             textarea #reason name="reason" rows="3" maxlength="2000" { (filled.reason) }
@@ -57,7 +57,7 @@ pub(crate) async fn asked(
 ) -> Result<Response, WebError> {
     let portal = app.portal()?;
     let email = line(&filled.email).to_lowercase();
-    let picture = tidy(&filled.picture, 2_000);
+    let picture = tidy(&filled.which, 2_000);
     let problem = if !is_address(&email) {
         Some("please give an e-mail address: we answer every request")
     } else if picture.is_empty() {
@@ -105,7 +105,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, visitor: Visitor) -> Resul
             }
         }
     };
-    Ok(page(&app, "Withdrawals", Some(&visitor), &content))
+    Ok(desk(&app, "Withdrawals", &visitor, &content))
 }
 
 /// A hash that stands in somebody's words.
