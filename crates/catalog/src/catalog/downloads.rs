@@ -265,7 +265,7 @@ pub(super) async fn holders(work: &mut Work, image_id: i64) -> Result<Vec<Holder
              join download on download.access_grant_id = access_grant.id
              join package on package.id = download.package_id
              join image on image.id = release_item.image_id
-             where release_item.image_id = $1 and (withdrawn_ms is null or built_ms <= withdrawn_ms)
+             where release_item.image_id = $1 and (withdrawn_ms is null or package.built_ms <= withdrawn_ms)
              group by access_grant.id, release.name, account.name, account.email
              order by access_grant.id",
             vec![image_id.into()],

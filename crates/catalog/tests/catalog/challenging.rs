@@ -79,7 +79,7 @@ fn score(shown: f64) -> NewScore {
 
 #[tokio::test]
 async fn two_at_once_do_not_get_around_the_quota() {
-    for engine in engines("quota").await {
+    for engine in engines("day_quota").await {
         let other = Catalog::connect(&engine.url).await.unwrap();
         let catalog = &engine.catalog;
         let made = catalog.insert_challenge(&challenge(), 1).await.unwrap();
