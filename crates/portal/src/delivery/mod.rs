@@ -120,7 +120,7 @@ fn write_inputs(release: &Release, offer: &Offer, folder: &Path) -> Result<(), P
         let fields = item.to_fields();
         table.write_record(places.map(|place| fields[place].as_str())).map_err(failed)?;
     }
-    let bytes = table.into_inner().map_err(|error| failed(error.into_error().into()))?;
+    let bytes = table.into_inner().map_err(|error| failed(csv::Error::from(error.into_error())))?;
     fs::write(&path, bytes).map_err(PortalError::file("write", &path))
 }
 

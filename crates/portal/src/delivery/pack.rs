@@ -74,7 +74,7 @@ pub async fn build(project: &Project, items: &[ReleaseItem], folder: &Path) -> R
     }
     let file = pack.into_inner().map_err(|error| fail(error.into_error()))?;
     file.sync_all().map_err(fail)?;
-    let index = index.into_inner().map_err(|error| fail(error.into_error().into()))?;
+    let index = index.into_inner().map_err(|error| fail(error.into_error()))?;
     let path = partial.path().join(INDEX);
     fs::write(&path, index).map_err(PortalError::file("write", &path))?;
     File::open(&path).and_then(|file| file.sync_all()).map_err(PortalError::file("flush", &path))?;
