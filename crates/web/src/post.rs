@@ -19,6 +19,9 @@ const REMIND_EVERY: u32 = 300;
 /// What is delivered is looked after every so many rounds.
 const PREPARE_EVERY: u32 = 3;
 
+/// So long after its link has ended a request that nobody confirmed is forgotten, ms.
+const UNCONFIRMED_MS: i64 = 7 * DAY_MS;
+
 const DAY_MS: i64 = 86_400_000;
 
 /// Goes on until it is aborted.
@@ -67,5 +70,6 @@ pub(crate) async fn remind(app: &App) -> Result<(), WebError> {
         vec![letters.unsigned(&request.applicant.email, &request.applicant.name)]
     };
     catalog.remind(RequestState::Agreement, before_ms, unsigned, now_ms).await?;
+    catalog.forget_unconfirmed(now_ms - UNCONFIRMED_MS).await?;
     Ok(())
 }

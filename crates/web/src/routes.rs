@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use affectory_catalog::Role;
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
@@ -155,6 +156,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
         let guarded = route
             .handler
             .layer::<_, Infallible>(from_fn_with_state(rule, guard))
+            .layer::<_, Infallible>(DefaultBodyLimit::max(route.body_limit))
             .layer::<_, Infallible>(from_fn_with_state(patience, within_time));
         router.route(route.path, guarded)
     })

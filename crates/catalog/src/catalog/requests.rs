@@ -238,6 +238,20 @@ impl Catalog {
         Ok(true)
     }
 
+    /// Forgets requests whose address nobody confirmed until `before_ms`: they hold names and addresses, perhaps of people who
+    /// never asked.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn forget_unconfirmed(&self, before_ms: i64) -> Result<u64, CatalogError> {
+        let failed = || CatalogError::database("forget unconfirmed requests");
+        let mut work = self.database.write().await.map_err(failed())?;
+        let sql = "delete from access_request where state = 'unconfirmed' and token_expires_ms < $1";
+        let n_forgotten = work.execute(sql, vec![before_ms.into()]).await.map_err(failed())?;
+        work.commit().await.map_err(failed())?;
+        Ok(n_forgotten)
+    }
+
     /// What was asked and answered about a request, oldest first.
     ///
     /// # Errors

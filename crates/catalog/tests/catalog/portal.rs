@@ -91,6 +91,8 @@ async fn a_request_goes_its_way_and_no_step_is_taken_twice() {
         let id = ask(catalog, release_id, "ada", Some("stu"), 5).await;
         assert_eq!(catalog.find_request_by_link(&hash(5), 999).await.unwrap().unwrap().id, id);
         assert_eq!(catalog.find_request_by_link(&hash(5), 1_000).await.unwrap(), None, "a link ends");
+        let strange = ask(catalog, release_id, "nobody", None, 8).await;
+        assert_eq!(catalog.forget_unconfirmed(1_000).await.unwrap(), 0);
 
         let own = |number| RequestChange::Own {
             account: ada.id,
@@ -107,6 +109,8 @@ async fn a_request_goes_its_way_and_no_step_is_taken_twice() {
         assert_eq!(catalog.find_request_by_link(&hash(5), 20).await.unwrap(), None, "the student's link is used up");
         submitted(catalog, id, &ada).await;
         assert_eq!(catalog.find_request_by_link(&hash(6), 20).await.unwrap(), None);
+        assert_eq!(catalog.forget_unconfirmed(1_001).await.unwrap(), 1, "what nobody confirmed");
+        assert_eq!(catalog.find_request(strange).await.unwrap(), None);
 
         assert!(catalog.change_request(id, &RequestChange::AskBack("why?"), Some(&lead), &[], 31).await.unwrap());
         let student_link = word(7, 9_000);

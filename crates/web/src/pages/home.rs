@@ -20,7 +20,8 @@ use crate::passwords::password_problem;
 pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Response, WebError> {
     // Whoever only asks for access has nothing to annotate.
     if visitor.account.role == Role::Researcher {
-        return Ok(Redirect::to("/access").into_response());
+        let place = if app.options.portal.is_some() { "/access" } else { "/challenges" };
+        return Ok(Redirect::to(place).into_response());
     }
     let language = app.messages.of(&visitor.account.language);
     let text = |key| language.text(key);
