@@ -1,6 +1,6 @@
 //! How fast are many downloads of one archive at once beside nginx sending the same file, and how much memory do they take?
 //!
-//! `cargo bench -p affectory --bench downloads [GB]` with Debian's nginx installed. 200 clients, each with ranges of 8 MiB at
+//! `cargo bench -p affectory --bench downloads [GB]` with Debian's nginx installed. 200 clients, each with ranges of 64 MiB at
 //! random places, as `affectory fetch` and curl go on after a break; the same clients ask both servers, turn by turn. Ours
 //! is the program itself, as people run it: with its sessions, its log of downloads, and the grant asked for again while
 //! bytes go out.
@@ -31,7 +31,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 const CLIENTS: usize = 200;
-const RANGE: u64 = 8 << 20;
+const RANGE: u64 = 64 << 20;
+/// Ranges that each client asks for, one after the other.
+const RANGES: usize = 2;
 const ROUNDS: usize = 3;
 const TOKEN: &str = "affectory_0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -192,7 +194,7 @@ async fn rate(address: SocketAddr, path: &str, size: u64, round: usize) -> f64 {
             let path = path.to_owned();
             tokio::spawn(async move {
                 let mut random = ChaCha8Rng::seed_from_u64((round * CLIENTS + client) as u64);
-                for _ in 0..4 {
+                for _ in 0..RANGES {
                     let at = random.random_range(0..size.saturating_sub(RANGE).max(1));
                     fetch(address, &path, at, RANGE.min(size - at)).await;
                 }
@@ -202,7 +204,7 @@ async fn rate(address: SocketAddr, path: &str, size: u64, round: usize) -> f64 {
     for client in clients {
         client.await.unwrap();
     }
-    (CLIENTS as u64 * 4 * RANGE) as f64 / began.elapsed().as_secs_f64() / 1e9
+    ((CLIENTS * RANGES) as u64 * RANGE) as f64 / began.elapsed().as_secs_f64() / 1e9
 }
 
 /// Asks for a range and reads it; says a sum over its bytes where there are few, so that servers can be compared.

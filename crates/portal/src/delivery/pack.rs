@@ -185,31 +185,22 @@ impl Layout {
         File::open(&path).map_err(PortalError::file("read", &path))
     }
 
-    /// The archive's bytes from `at`, as far as they lie together in the pack, and `most` at most; one read without a copy.
-    /// Empty only at the archive's end.
-    ///
-    /// # Errors
-    /// As [`Layout::read_at`].
-    pub fn read_piece(&self, pack: &File, at: u64, most: usize) -> Result<Vec<u8>, PortalError> {
-        let Some(piece) = self.piece_at(at) else {
-            let n = usize::try_from(self.size.saturating_sub(at)).unwrap_or(usize::MAX);
-            return Ok(vec![0; n.min(most)]);
-        };
+    /// Puts into `buffer` what of the archive's bytes from `at` is in the system's memory and lies together; says how many. `None`
+    /// where the disk would have to be waited for, which is then for [`Layout::read_at`], in a thread that may wait.
+    #[cfg(target_os = "linux")]
+    pub fn read_now(&self, pack: &File, at: u64, buffer: &mut [u8]) -> Option<usize> {
+        let piece = self.piece_at(at)?;
         let within = at - piece.start;
-        let n = usize::try_from(piece.len - within).unwrap_or(usize::MAX).min(most);
-        let mut bytes = Vec::with_capacity(n);
-        let failed = |error| PortalError::file("read", &self.folder.join(PACK))(error);
-        while bytes.len() < n {
-            let at = piece.offset + within + bytes.len() as u64;
-            match rustix::io::pread(pack, rustix::buffer::spare_capacity(&mut bytes), at) {
-                Ok(0) => return Err(failed(std::io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(failed(error.into())),
-            }
-        }
-        // Room that the allocator gave beyond what was asked for was filled, too.
-        bytes.truncate(n);
-        Ok(bytes)
+        let n = usize::try_from(piece.len - within).unwrap_or(usize::MAX).min(buffer.len());
+        let mut slices = [std::io::IoSliceMut::new(&mut buffer[..n])];
+        let read = rustix::io::preadv2(pack, &mut slices, piece.offset + within, rustix::io::ReadWriteFlags::NOWAIT);
+        read.ok().filter(|n| *n > 0)
+    }
+
+    /// Elsewhere the disk is always waited for.
+    #[cfg(not(target_os = "linux"))]
+    pub fn read_now(&self, _pack: &File, _at: u64, _buffer: &mut [u8]) -> Option<usize> {
+        None
     }
 
     /// Fills `buffer` with the archive's bytes from `at`; all of it must lie within [`Layout::size`].
