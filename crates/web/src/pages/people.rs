@@ -54,7 +54,9 @@ async fn page(app: &App, visitor: &Visitor, link: Option<&str>) -> Result<Markup
             label for="email" { "E-mail address" }
             input #email name="email" type="email" required;
             label for="role" { "Role" }
-            select #role name="role" { @for role in Role::ALL { option value=(role.name()) { (role.name()) } } }
+            select #role name="role" {
+                @for role in Role::ALL { option value=(role.name()) selected[role == Role::Annotator] { (role.name()) } }
+            }
             label for="language" { "Language" }
             select #language name="language" {
                 @for language in app.messages.all() { option value=(language.code) lang=(language.code) { (language.native_name) } }
