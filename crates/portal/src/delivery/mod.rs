@@ -11,6 +11,7 @@ mod trace;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use affectory_catalog::{DeliveryRow, GrantRow, PackageRow, Project};
 use affectory_core::Sha256Hex;
@@ -75,19 +76,20 @@ pub async fn bring_up_to_date(
         }
         let Some(_lock) = lock(project, &offer.name)? else { continue };
         let release = load_release(project, &offer.name).await?;
+        // One list for the pack and for all copies: a release may have a million items.
+        let items = Arc::new(delivered_items(&release, offer));
         let package = match last {
             Some(package) if is_fresh => package,
             last => {
                 prepared.n_packages += 1;
-                next_package(project, offer, &release, n_withdrawn, last, now_ms()).await?
+                next_package(project, offer, (&release, &items), n_withdrawn, last, now_ms()).await?
             }
         };
         let folder = package_folder(project, &offer.name, package.revision);
         for grant in open.into_iter().filter(|grant| !delivered.contains(&grant.id)) {
-            let (release, folder, grant, offer) = (release.clone(), folder.clone(), grant.clone(), offer.clone());
+            let (items, folder, grant) = (Arc::clone(&items), folder.clone(), grant.clone());
             let id = grant.id;
-            let written =
-                tokio::task::spawn_blocking(move || prepare(&folder, &delivered_items(&release, &offer), &grant));
+            let written = tokio::task::spawn_blocking(move || prepare(&folder, &items, &grant));
             let delivery = written.await.map_err(|error| PortalError::Thread(error.to_string()))??;
             catalog.record_delivery(id, package.id, &delivery, now_ms()).await?;
             prepared.n_copies += 1;
@@ -145,15 +147,15 @@ fn lock(project: &Project, release: &str) -> Result<Option<File>, PortalError> {
 async fn next_package(
     project: &Project,
     offer: &Offer,
-    release: &Release,
+    (release, delivered): (&Release, &[ReleaseItem]),
     n_withdrawn: u64,
     last: Option<PackageRow>,
     now_ms: i64,
 ) -> Result<PackageRow, PortalError> {
     let revision = last.map_or(1, |package| package.revision + 1);
     let folder = package_folder(project, &offer.name, revision);
-    let pictured = if offer.inputs { release.items.clone() } else { delivered_items(release, offer) };
-    let size_bytes = build(project, &pictured, &folder).await?;
+    let pictured = if offer.inputs { &release.items } else { delivered };
+    let size_bytes = build(project, pictured, &folder).await?;
     if offer.inputs {
         write_inputs(release, offer, &folder)?;
     }
