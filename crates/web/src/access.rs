@@ -101,14 +101,13 @@ async fn admit(rule: &Rule, mut request: Request) -> Result<Request, WebError> {
         return Err(WebError::Forged);
     }
     let shown = bearer(request.headers()).filter(|_| *access == Access::AccountOrToken);
-    let visitor = match session_token(request.headers()) {
-        _ if shown.is_some() => {
-            let word = token_hash(shown.unwrap_or_default());
-            let found = app.project.catalog.find_token(&word, app.now_ms()).await?;
+    let visitor = match (shown, session_token(request.headers())) {
+        (Some(token), _) => {
+            let found = app.project.catalog.find_token(&token_hash(token), app.now_ms()).await?;
             // No page is made for it and nothing is changed under it.
             found.map(|account| Visitor { account, csrf: String::new(), token: String::new(), has_portal: true })
         }
-        Some(token) => {
+        (None, Some(token)) => {
             let found = app.project.catalog.find_session(&token_hash(&token), app.now_ms()).await?;
             found.map(|account| Visitor {
                 account,
@@ -117,7 +116,7 @@ async fn admit(rule: &Rule, mut request: Request) -> Result<Request, WebError> {
                 has_portal: app.options.portal.is_some(),
             })
         }
-        None => None,
+        (None, None) => None,
     };
     if !access.admits(visitor.as_ref().map(|visitor| visitor.account.role)) {
         let Access::AtLeast(least) = *access else { return Err(WebError::SignedOut) };

@@ -8,6 +8,8 @@ use std::time::Duration;
 use affectory_catalog::Project;
 use affectory_core::{AnnotatorId, BoundingBox, GrantId, PoolId, Sha256Hex};
 use affectory_portal::{Letters, Mailer, PortalSettings};
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
@@ -167,6 +169,13 @@ impl App {
     pub(crate) fn may_ask(&self, address: &str) -> bool {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         attempts.may("request", address, REQUESTS_AN_HOUR, self.now_ms())
+    }
+
+    /// Under which address the browser that sent these headers knows the server, without a slash at its end.
+    pub(crate) fn base(&self, headers: &HeaderMap) -> String {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        let base = self.options.public_url.clone().unwrap_or_else(|| format!("http://{host}"));
+        base.trim_end_matches('/').to_owned()
     }
 
     pub(crate) fn is_https(&self) -> bool {

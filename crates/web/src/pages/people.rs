@@ -7,7 +7,6 @@ use affectory_core::AccountId;
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::http::header::HOST;
 use axum::response::Redirect;
 use maud::{Markup, html};
 
@@ -124,9 +123,7 @@ pub(crate) async fn invite(
         expires_ms: now_ms + INVITED_FOR_MS,
     };
     app.project.catalog.insert_invitation(&invitation, Some(&visitor.account), now_ms).await?;
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let base = app.options.public_url.clone().unwrap_or_else(|| format!("http://{host}"));
-    let link = format!("{}/invitation/{token}", base.trim_end_matches('/'));
+    let link = format!("{}/invitation/{token}", app.base(&headers));
     page(&app, &visitor, Some(&link)).await
 }
 

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use affectory_catalog::{BoardRow, ChallengeMetric, ChallengeRow, Half, Phase};
 use affectory_portal::challenge::{ChallengeError, FinalBoard, final_csv, final_latex};
-use axum::extract::{FromRequestParts, Path, State};
+use axum::Extension;
+use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 
@@ -30,17 +30,6 @@ pub(crate) use audit::audit;
 pub(crate) use submissions::{inputs, submit, withdraw};
 pub(crate) use team::{accept_invitation, invite, leave, make_team, show_invitation, team};
 
-/// Somebody on a page that is for everybody.
-pub(crate) struct Anybody(Option<Visitor>);
-
-impl<S: Sync> FromRequestParts<S> for Anybody {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.extensions.get::<Visitor>().cloned()))
-    }
-}
-
 impl From<ChallengeError> for WebError {
     fn from(error: ChallengeError) -> Self {
         match error {
@@ -56,7 +45,7 @@ async fn find(app: &App, name: &str) -> Result<ChallengeRow, WebError> {
 }
 
 /// All challenges.
-pub(crate) async fn list(State(app): State<Arc<App>>, Anybody(visitor): Anybody) -> Result<Markup, WebError> {
+pub(crate) async fn list(State(app): State<Arc<App>>, visitor: Option<Extension<Visitor>>) -> Result<Markup, WebError> {
     let challenges = app.project.catalog.list_challenges().await?;
     let content = html! {
         @if challenges.is_empty() { p.notice { "There is no challenge now." } }
@@ -67,7 +56,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Anybody(visitor): Anybody)
             }
         }
     };
-    Ok(layout::page("Challenges", app.messages.of("en"), visitor.as_ref(), &content))
+    Ok(layout::page("Challenges", app.messages.of("en"), visitor.as_deref(), &content))
 }
 
 fn phase(app: &App, row: &ChallengeRow) -> String {
@@ -86,13 +75,13 @@ fn phase(app: &App, row: &ChallengeRow) -> String {
 /// A challenge: its dates, rules and leaderboards.
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
-    Anybody(visitor): Anybody,
+    visitor: Option<Extension<Visitor>>,
     Path(name): Path<String>,
 ) -> Result<Markup, WebError> {
     let row = find(&app, &name).await?;
     let boards = boards(&app, &row, Half::Public).await?;
     let finals = if row.closed_ms.is_some() { boards_of_close(&app, &row).await? } else { Vec::new() };
-    let role = visitor.as_ref().map(|visitor| visitor.account.role);
+    let role = visitor.as_deref().map(|visitor| visitor.account.role);
     let content = html! {
         p.notice data-testid="phase" { (phase(&app, &row)) }
         p.buttons {
@@ -113,7 +102,7 @@ pub(crate) async fn show(
         @for board in &boards { (table("Leaderboard", "public half", board, 2)) }
         (rules(&row))
     };
-    Ok(layout::page(&row.challenge.title, app.messages.of("en"), visitor.as_ref(), &content))
+    Ok(layout::page(&row.challenge.title, app.messages.of("en"), visitor.as_deref(), &content))
 }
 
 async fn boards(app: &App, row: &ChallengeRow, half: Half) -> Result<Vec<FinalBoard>, WebError> {

@@ -9,7 +9,6 @@ use affectory_catalog::{
 use affectory_core::SubmissionId;
 use axum::Form;
 use axum::extract::{Path, State};
-use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
@@ -239,9 +238,7 @@ pub(crate) async fn invite(
     if !catalog.insert_team_invitation(challenge.id, &hash, &visitor.account, expires_ms, now_ms).await? {
         return Err(WebError::Invalid("you are in no team".into()));
     }
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let base = app.options.public_url.clone().unwrap_or_else(|| format!("http://{host}"));
-    let link = format!("{}/team-invitation/{token}", base.trim_end_matches('/'));
+    let link = format!("{}/team-invitation/{token}", app.base(&headers));
     page(&app, &visitor, &name, Some(&link)).await
 }
 

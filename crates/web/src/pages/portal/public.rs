@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use affectory_core::BoundingBox;
 use affectory_portal::{Published, gather};
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
@@ -20,7 +21,7 @@ use crate::pictures::{View, picture};
 /// The database: what it is, and its releases.
 pub(crate) async fn database(
     State(app): State<Arc<App>>,
-    visitor: Option<axum::Extension<Visitor>>,
+    visitor: Option<Extension<Visitor>>,
 ) -> Result<Markup, WebError> {
     let portal = app.portal()?;
     let database = &portal.settings.database;
@@ -60,7 +61,7 @@ async fn published(app: &App, release: &str) -> Result<Published, WebError> {
 /// One release.
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
-    visitor: Option<axum::Extension<Visitor>>,
+    visitor: Option<Extension<Visitor>>,
     Path(release): Path<String>,
 ) -> Result<Markup, WebError> {
     let portal = app.portal()?;
