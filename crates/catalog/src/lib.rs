@@ -41,8 +41,8 @@ pub use error::CatalogError;
 pub use exchange::{LogHead, LogOutcome, LoggedAnnotation, LoggedReference};
 pub use people::{Account, AccountChange, AuditRow, Invitation, NewAccount, Role};
 pub use portal::{
-    Applicant, DeliveryRow, DownloadRow, GrantRow, Holder, LetterRow, LinkWord, MemberRow, NewLetter, NewRequest,
-    NoteRow, PackageRow, RequestChange, RequestRow, RequestState, Student, TokenRow, WithdrawalRow,
+    Applicant, DeliveryRow, DownloadEvent, DownloadRow, GrantRow, Holder, LetterRow, LinkWord, MemberRow, NewLetter,
+    NewRequest, NoteRow, PackageRow, RequestChange, RequestRow, RequestState, Student, TokenRow, WithdrawalRow,
 };
 pub use project::{Project, ProjectConfig};
 pub use records::{

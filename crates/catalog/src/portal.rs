@@ -333,6 +333,37 @@ pub struct DeliveryRow {
     pub manifest_bytes: u64,
 }
 
+/// What is written into the log of downloads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DownloadEvent {
+    /// A download begins.
+    Begun {
+        /// Under which grant.
+        grant: GrantId,
+        /// By whom.
+        account: AccountId,
+        /// Of which package.
+        package: PackageId,
+        /// Which file of it.
+        file: String,
+        /// From which byte.
+        first_byte: u64,
+        /// How many were asked for.
+        n_bytes: u64,
+        /// When, ms UTC.
+        at_ms: i64,
+    },
+    /// One has ended, in whatever way.
+    Ended {
+        /// Its row.
+        id: DownloadId,
+        /// How many bytes went out.
+        sent_bytes: u64,
+        /// When, ms UTC.
+        at_ms: i64,
+    },
+}
+
 /// A download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DownloadRow {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use affectory_catalog::Project;
-use affectory_core::{AnnotatorId, BoundingBox, GrantId, PoolId, Sha256Hex};
+use affectory_catalog::{AnswerEvent, DownloadEvent, EventOutcome, Project};
+use affectory_core::{AnnotatorId, BoundingBox, DownloadId, GrantId, PoolId, Sha256Hex};
 use affectory_portal::{Letters, Mailer, PortalSettings};
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
@@ -94,7 +94,8 @@ pub struct App {
     pub(crate) project: Project,
     pub(crate) options: ServeOptions,
     pub(crate) messages: Messages,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: Recorder<AnswerEvent, EventOutcome>,
+    pub(crate) downloads: Recorder<DownloadEvent, DownloadId>,
     pub(crate) watch: Watch,
     pub(crate) attempts: Mutex<Attempts>,
     /// Argon2 takes 19 MiB and a core for a while.
@@ -116,8 +117,16 @@ impl App {
     /// # Errors
     /// If the system gives no thread for the figures.
     pub fn new(project: Project, options: ServeOptions) -> std::io::Result<Arc<App>> {
+        let (answers, downloads) = (project.catalog.clone(), project.catalog.clone());
         Ok(Arc::new(App {
-            recorder: Recorder::start(project.catalog.clone()),
+            recorder: Recorder::start(move |events: Vec<AnswerEvent>| {
+                let catalog = answers.clone();
+                async move { catalog.record_events(&events).await }
+            }),
+            downloads: Recorder::start(move |events: Vec<DownloadEvent>| {
+                let catalog = downloads.clone();
+                async move { catalog.record_downloads(&events).await }
+            }),
             watch: Watch::new().map_err(std::io::Error::other)?,
             project,
             options,

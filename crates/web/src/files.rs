@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use affectory_catalog::{DeliveryRow, GrantRow, PackageRow};
+use affectory_catalog::{DeliveryRow, DownloadEvent, GrantRow, PackageRow};
 use affectory_core::{AccountId, DownloadId, GrantId};
 use affectory_portal::PortalError;
 use affectory_portal::delivery::{Layout, inputs_path, manifest_path, package_folder};
@@ -312,8 +312,16 @@ pub(crate) async fn file(
             "the archive was downloaded {limit} times within a day: go on tomorrow"
         )));
     }
-    let key = (grant.id, visitor.account.id, package.id);
-    let id = app.project.catalog.begin_download(key, &file, (first, end - first), now_ms).await?;
+    let begun = DownloadEvent::Begun {
+        grant: grant.id,
+        account: visitor.account.id,
+        package: package.id,
+        file: file.clone(),
+        first_byte: first,
+        n_bytes: end - first,
+        at_ms: now_ms,
+    };
+    let id = app.downloads.record(vec![begun]).await?.pop().ok_or(WebError::Busy)?;
     let sending = Sending {
         grant: grant.id,
         account: visitor.account.id,
@@ -394,7 +402,8 @@ impl Drop for Log {
         // Outside a runtime the server has ended, and the row says that it is not known.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            if let Err(error) = app.project.catalog.end_download(id, n_sent, app.now_ms()).await {
+            let ended = DownloadEvent::Ended { id, sent_bytes: n_sent, at_ms: app.now_ms() };
+            if let Err(error) = app.downloads.record_in_turn(vec![ended]).await {
                 tracing::error!(%error, "the end of a download could not be recorded");
             }
         });

@@ -1,76 +1,97 @@
-//! How do a hundred annotators' answers get to the disk without waiting for each other?
+//! How does what many ask to have written get to the disk without waiting for each other?
 //!
-//! Answers that come in while a transaction is being flushed are recorded together in the next one. Nobody is told that an
-//! answer is recorded before the disk has it.
+//! What comes in while a transaction is being flushed is recorded together in the next one: a hundred annotators' answers,
+//! the beginnings and ends of downloads. Nobody is told that something is recorded before the disk has it.
 
+use std::future::Future;
 use std::sync::Arc;
 
-use affectory_catalog::{AnswerEvent, Catalog, CatalogError, EventOutcome};
+use affectory_catalog::CatalogError;
 use tokio::sync::{mpsc, oneshot};
 
-/// Events in one transaction.
+/// Entries in one transaction.
 const BATCH: usize = 500;
 
 /// Requests that wait; more than that are told to come again.
 const WAITING: usize = 1_000;
 
-struct Job {
-    events: Vec<AnswerEvent>,
-    done: oneshot::Sender<Result<Vec<EventOutcome>, Arc<CatalogError>>>,
+struct Job<Entry, Outcome> {
+    entries: Vec<Entry>,
+    done: oneshot::Sender<Result<Vec<Outcome>, Arc<CatalogError>>>,
 }
 
-/// Where answers are handed in.
-pub(crate) struct Recorder {
-    jobs: mpsc::Sender<Job>,
+/// Where entries are handed in.
+pub(crate) struct Recorder<Entry, Outcome> {
+    jobs: mpsc::Sender<Job<Entry, Outcome>>,
 }
 
-/// Why answers were not recorded.
-#[derive(Debug)]
+/// Why entries were not recorded.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum NotRecorded {
-    /// Too many are waiting.
+    #[error("too many wait to be recorded")]
     Busy,
-    /// The catalogue failed.
+    #[error(transparent)]
     Failed(Arc<CatalogError>),
 }
 
-impl Recorder {
-    pub(crate) fn start(catalog: Catalog) -> Recorder {
+impl<Entry: Send + 'static, Outcome: Send + 'static> Recorder<Entry, Outcome> {
+    /// `record` writes entries in one transaction and gives an outcome for each, in their order.
+    pub(crate) fn start<Recording>(record: impl Fn(Vec<Entry>) -> Recording + Send + 'static) -> Self
+    where
+        Recording: Future<Output = Result<Vec<Outcome>, CatalogError>> + Send + 'static,
+    {
         let (jobs, waiting) = mpsc::channel(WAITING);
-        tokio::spawn(record_all(catalog, waiting));
-        Recorder { jobs }
+        tokio::spawn(record_all(record, waiting));
+        Self { jobs }
     }
 
-    /// Records events; when this returns, the disk has them.
-    pub(crate) async fn record(&self, events: Vec<AnswerEvent>) -> Result<Vec<EventOutcome>, NotRecorded> {
+    /// Records entries; when this returns, the disk has them.
+    pub(crate) async fn record(&self, entries: Vec<Entry>) -> Result<Vec<Outcome>, NotRecorded> {
         let (done, outcome) = oneshot::channel();
-        self.jobs.try_send(Job { events, done }).map_err(|_| NotRecorded::Busy)?;
-        match outcome.await {
-            Ok(outcome) => outcome.map_err(NotRecorded::Failed),
-            // The server is going down.
-            Err(_) => Err(NotRecorded::Busy),
-        }
+        self.jobs.try_send(Job { entries, done }).map_err(|_| NotRecorded::Busy)?;
+        answered(outcome).await
+    }
+
+    /// The same, and waits for a place however many there are before it.
+    pub(crate) async fn record_in_turn(&self, entries: Vec<Entry>) -> Result<Vec<Outcome>, NotRecorded> {
+        let (done, outcome) = oneshot::channel();
+        self.jobs.send(Job { entries, done }).await.map_err(|_| NotRecorded::Busy)?;
+        answered(outcome).await
     }
 }
 
-async fn record_all(catalog: Catalog, mut waiting: mpsc::Receiver<Job>) {
-    while let Some(first) = waiting.recv().await {
-        let mut n_events = first.events.len();
-        let mut jobs = vec![first];
-        while n_events < BATCH
+async fn answered<Outcome>(
+    outcome: oneshot::Receiver<Result<Vec<Outcome>, Arc<CatalogError>>>,
+) -> Result<Vec<Outcome>, NotRecorded> {
+    match outcome.await {
+        Ok(outcome) => outcome.map_err(NotRecorded::Failed),
+        // The server is going down.
+        Err(_) => Err(NotRecorded::Busy),
+    }
+}
+
+async fn record_all<Entry, Outcome, Recording>(
+    record: impl Fn(Vec<Entry>) -> Recording,
+    mut waiting: mpsc::Receiver<Job<Entry, Outcome>>,
+) where
+    Recording: Future<Output = Result<Vec<Outcome>, CatalogError>>,
+{
+    while let Some(Job { mut entries, done }) = waiting.recv().await {
+        let mut asked = vec![(entries.len(), done)];
+        while entries.len() < BATCH
             && let Ok(job) = waiting.try_recv()
         {
-            n_events += job.events.len();
-            jobs.push(job);
+            asked.push((job.entries.len(), job.done));
+            entries.extend(job.entries);
         }
-        let events: Vec<AnswerEvent> = jobs.iter().flat_map(|job| job.events.iter().cloned()).collect();
-        let mut outcome = catalog.record_events(&events).await.map_err(Arc::new);
-        for job in jobs {
+        let mut outcome = record(entries).await.map_err(Arc::new);
+        for (n_entries, done) in asked {
             let answer = match &mut outcome {
-                Ok(outcomes) => Ok(outcomes.drain(..job.events.len()).collect()),
+                Ok(outcomes) => Ok(outcomes.drain(..n_entries).collect()),
                 Err(error) => Err(Arc::clone(error)),
             };
-            // Whoever asked may have hung up; the answers are recorded all the same.
-            let _ = job.done.send(answer);
+            // Whoever asked may have hung up; the entries are recorded all the same.
+            let _ = done.send(answer);
         }
     }
 }

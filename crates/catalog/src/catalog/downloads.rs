@@ -3,7 +3,7 @@
 use affectory_core::{AccountId, DownloadId, GrantId, PackageId, ReleaseId, Sha256Hex};
 
 use crate::database::{Row, Value, Work};
-use crate::portal::{DeliveryRow, DownloadRow, Holder, PackageRow, Student};
+use crate::portal::{DeliveryRow, DownloadEvent, DownloadRow, Holder, PackageRow, Student};
 use crate::{Catalog, CatalogError};
 
 impl Catalog {
@@ -143,51 +143,49 @@ impl Catalog {
         rows.first().map(found).transpose()
     }
 
-    /// A download begins.
+    /// Writes into the log of downloads that some begin and some have ended, all in one transaction. Says the row of each,
+    /// in the same order.
     ///
     /// # Errors
-    /// [`CatalogError::Database`].
-    pub async fn begin_download(
-        &self,
-        (grant, account, package): (GrantId, AccountId, PackageId),
-        file: &str,
-        (first_byte, n_bytes): (u64, u64),
-        now_ms: i64,
-    ) -> Result<DownloadId, CatalogError> {
-        let failed = || CatalogError::database("record a download");
+    /// [`CatalogError::Database`]; then none of them is written.
+    pub async fn record_downloads(&self, events: &[DownloadEvent]) -> Result<Vec<DownloadId>, CatalogError> {
+        let failed = || CatalogError::database("record downloads");
         let mut work = self.database.write().await.map_err(failed())?;
-        let rows = work
-            .fetch(
-                "insert into download (access_grant_id, account_id, package_id, file, first_byte, n_bytes, started_ms)
-                 values ($1, $2, $3, $4, $5, $6, $7) returning id",
-                vec![
-                    grant.0.into(),
-                    account.0.into(),
-                    package.0.into(),
-                    file.into(),
-                    first_byte.cast_signed().into(),
-                    n_bytes.cast_signed().into(),
-                    now_ms.into(),
-                ],
-            )
-            .await
-            .map_err(failed())?;
+        let mut ids = Vec::with_capacity(events.len());
+        for event in events {
+            match event {
+                DownloadEvent::Begun { grant, account, package, file, first_byte, n_bytes, at_ms } => {
+                    let rows = work
+                        .fetch(
+                            "insert into download (access_grant_id, account_id, package_id, file, first_byte, n_bytes,
+                                started_ms)
+                             values ($1, $2, $3, $4, $5, $6, $7) returning id",
+                            vec![
+                                grant.0.into(),
+                                account.0.into(),
+                                package.0.into(),
+                                file.as_str().into(),
+                                first_byte.cast_signed().into(),
+                                n_bytes.cast_signed().into(),
+                                (*at_ms).into(),
+                            ],
+                        )
+                        .await
+                        .map_err(failed())?;
+                    let row = rows.first().ok_or_else(|| CatalogError::Corrupt("a download without a row".into()))?;
+                    ids.push(DownloadId(row.int(0)?));
+                }
+                DownloadEvent::Ended { id, sent_bytes, at_ms } => {
+                    let values = vec![id.0.into(), sent_bytes.cast_signed().into(), (*at_ms).into()];
+                    work.execute("update download set sent_bytes = $2, ended_ms = $3 where id = $1", values)
+                        .await
+                        .map_err(failed())?;
+                    ids.push(*id);
+                }
+            }
+        }
         work.commit().await.map_err(failed())?;
-        rows.first().map_or(Ok(DownloadId(0)), |row| row.int(0).map(DownloadId))
-    }
-
-    /// A download has ended, with so many bytes.
-    ///
-    /// # Errors
-    /// [`CatalogError::Database`].
-    pub async fn end_download(&self, id: DownloadId, sent_bytes: u64, now_ms: i64) -> Result<(), CatalogError> {
-        let failed = || CatalogError::database("record the end of a download");
-        let mut work = self.database.write().await.map_err(failed())?;
-        let values = vec![id.0.into(), sent_bytes.cast_signed().into(), now_ms.into()];
-        work.execute("update download set sent_bytes = $2, ended_ms = $3 where id = $1", values)
-            .await
-            .map_err(failed())?;
-        work.commit().await.map_err(failed())
+        Ok(ids)
     }
 
     /// Bytes that were asked for under a grant since a time, where none are known to have gone out; else those that did.

@@ -1,8 +1,9 @@
 //! Do requests, grants, tokens, letters and downloads keep their promises on both engines?
 
 use affectory_catalog::{
-    Account, Applicant, Catalog, DeliveryRow, LinkWord, NewAccount, NewLetter, NewRelease, NewRequest, NotErased,
-    Project, ProjectConfig, ReleaseItemRow, RequestChange, RequestState, Role, Student, back_up, restore,
+    Account, Applicant, Catalog, DeliveryRow, DownloadEvent, LinkWord, NewAccount, NewLetter, NewRelease, NewRequest,
+    NotErased, PackageRow, Project, ProjectConfig, ReleaseItemRow, RequestChange, RequestState, Role, Student, back_up,
+    restore,
 };
 use affectory_core::{FaceId, GrantId, ImageId, ReleaseId, RequestId, Split, Stop};
 
@@ -213,10 +214,26 @@ async fn who_took_a_package_with_a_picture_is_told_when_it_is_withdrawn_and_nobo
             catalog.record_delivery(grant, package.id, &copy, 55).await.unwrap();
         }
         assert_eq!(catalog.find_delivery(took).await.unwrap().unwrap(), (package.clone(), copy));
-        let id = catalog.begin_download((took, ada.id, package.id), "a", (0, 10), 60).await.unwrap();
+        let begun = |grant, account: &Account, package: &PackageRow, n_bytes, at_ms| DownloadEvent::Begun {
+            grant,
+            account: account.id,
+            package: package.id,
+            file: "a".into(),
+            first_byte: 0,
+            n_bytes,
+            at_ms,
+        };
+        let begins = [begun(took, &ada, &package, 7, 60), begun(took, &ada, &package, 3, 60)];
+        let ids = catalog.record_downloads(&begins).await.unwrap();
         assert_eq!(catalog.count_downloaded(took, 0).await.unwrap(), 10, "what is under way counts as a whole");
-        catalog.end_download(id, 4, 61).await.unwrap();
+        let ended = |id, sent_bytes| DownloadEvent::Ended { id, sent_bytes, at_ms: 61 };
+        // Each event's row is told in the event's place.
+        let told = catalog.record_downloads(&[ended(ids[0], 1), ended(ids[1], 3)]).await.unwrap();
+        assert_eq!(told, ids);
         assert_eq!(catalog.count_downloaded(took, 0).await.unwrap(), 4);
+        let listed = catalog.list_downloads(took, 9).await.unwrap();
+        let listed: Vec<_> = listed.iter().map(|row| (row.id, row.n_bytes, row.sent_bytes)).collect();
+        assert_eq!(listed, [(ids[1], 3, Some(3)), (ids[0], 7, Some(1))]);
 
         let tell = |holder: &affectory_catalog::Holder| Some(letter(&format!("takedown {}", holder.person.email)));
         let told = async || {
@@ -230,7 +247,7 @@ async fn who_took_a_package_with_a_picture_is_told_when_it_is_withdrawn_and_nobo
         assert_eq!(catalog.count_withdrawn(release_id).await.unwrap(), 1);
         // A copy of the next revision never had it.
         let package = catalog.record_package(release_id, 2, 1, 9, 80).await.unwrap();
-        catalog.begin_download((did_not, bob.id, package.id), "a", (0, 9), 90).await.unwrap();
+        catalog.record_downloads(&[begun(did_not, &bob, &package, 9, 90)]).await.unwrap();
         let holders = catalog.list_holders(&hash(2)).await.unwrap();
         assert_eq!(holders.iter().map(|holder| holder.grant_id).collect::<Vec<_>>(), [took]);
         assert_eq!(catalog.find_delivery(took).await.unwrap(), None, "the newest revision is not prepared yet");
