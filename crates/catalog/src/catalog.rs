@@ -9,6 +9,7 @@ mod challenges;
 mod collected;
 mod consensus;
 mod counts;
+mod dispatch;
 mod downloads;
 mod drops;
 mod findings;

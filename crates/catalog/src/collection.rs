@@ -111,6 +111,32 @@ pub struct CandidateRow {
     pub last_modified: Option<String>,
 }
 
+/// A host that has something to fetch and that nobody works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenHost {
+    /// The host.
+    pub name: String,
+    /// How many of its candidates are due, as far as they were counted.
+    pub n_due: u64,
+    /// The first of them: when it changes, there is something new to do.
+    pub first: Option<i64>,
+}
+
+/// How much is open for workers, and how much is in their hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct OpenWork {
+    /// Hosts that are due and that nobody works on.
+    pub hosts_due: u64,
+    /// Hosts that somebody works on.
+    pub hosts_leased: u64,
+    /// When the next host that nobody works on is due, ms UTC.
+    pub next_due_ms: Option<i64>,
+    /// Images that wait for the detector.
+    pub images_due: u64,
+    /// Images that are being looked at.
+    pub images_leased: u64,
+}
+
 /// Where a host's queue was left off: the last candidate taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPlace {

@@ -34,8 +34,8 @@ pub use challenging::{
 };
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
-    NewHit, NewQuery, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow, RecordedFetches, SearchCount,
-    SearchFailure, SearchNext, SearchRow, Spending, YieldCount,
+    NewHit, NewQuery, OpenHost, OpenWork, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow, RecordedFetches,
+    SearchCount, SearchFailure, SearchNext, SearchRow, Spending, YieldCount,
 };
 pub use error::CatalogError;
 pub use exchange::{LogHead, LogOutcome, LoggedAnnotation, LoggedReference};

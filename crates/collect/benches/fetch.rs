@@ -13,7 +13,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use affectory_catalog::{Project, ProjectConfig};
-use affectory_collect::{Client, CollectSettings, FetchPlace, FetchRequest, fetch};
+use affectory_collect::{CatalogHosts, Client, CollectSettings, FetchPlace, FetchRequest, fetch};
 use affectory_core::{Silent, Stop};
 use affectory_imaging::{RgbImage, encode_jpeg};
 use loopback::{count_done, img2dataset, now_ms, put_on_the_list, serve};
@@ -78,9 +78,10 @@ async fn ours(folder: &Path, urls: &[String]) -> f64 {
     let client = Client::new(settings.client().unwrap()).unwrap();
     let request = FetchRequest { worker: "w".into(), patience_ms: 0, seed: 1 };
     let place = FetchPlace { catalog: &project.catalog, store: &project.store };
-    let done = fetch(place, &client, (&request, &settings.fetch), || false, now_ms, (&Stop::default(), &Silent))
-        .await
-        .unwrap();
+    let mut hosts = CatalogHosts { catalog: &project.catalog, worker: "w" };
+    let source = (&mut hosts, || false);
+    let done =
+        fetch(place, &client, (&request, &settings.fetch), source, now_ms, (&Stop::default(), &Silent)).await.unwrap();
     let seconds = began.elapsed().as_secs_f64();
     assert_eq!(done.fetched, urls.len() as u64, "{done:?}");
     seconds

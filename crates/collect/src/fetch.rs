@@ -5,6 +5,7 @@
 //! fetched again, and nothing else.
 
 mod hand;
+mod hosts;
 mod outcome;
 
 use std::cmp::Reverse;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use self::hand::{Done, Fault, Hand};
+pub use self::hosts::{CatalogHosts, HostShare, HostSource};
 use self::outcome::record_of;
 use crate::{Client, CollectError, FetchFailure, FetchSettings};
 
@@ -89,8 +91,8 @@ pub struct FetchPlace<'a> {
     pub store: &'a ImageStore,
 }
 
-/// Fetches what is due, until nothing is and `is_fed` says that nothing more will come. Several processes may do so at
-/// once.
+/// Fetches what is due at the hosts that `hosts` gives, until there is none and `is_fed` says that nothing more will come.
+/// Several processes may do so at once.
 ///
 /// # Errors
 /// If the catalogue or the store cannot be used. How an address ended is recorded, and no error.
@@ -98,7 +100,7 @@ pub async fn fetch(
     place: FetchPlace<'_>,
     client: &Client,
     (request, settings): (&FetchRequest, &FetchSettings),
-    is_fed: impl Fn() -> bool,
+    (source, is_fed): (&mut impl HostSource, impl Fn() -> bool),
     now_ms: impl Fn() -> i64,
     (stop, progress): (&Stop, &dyn Progress),
 ) -> Result<FetchSummary, CollectError> {
@@ -112,6 +114,7 @@ pub async fn fetch(
     });
     let mut run = Run {
         catalog: place.catalog,
+        source,
         hand,
         request,
         settings,
@@ -155,7 +158,7 @@ pub async fn fetch(
             run.give_back_idle().await?;
             run.take_hosts(now_ms()).await?;
             if run.hosts.is_empty() {
-                let due_ms = place.catalog.next_host_due(now_ms()).await?;
+                let due_ms = run.source.next_due(now_ms()).await?;
                 let is_soon = due_ms.is_some_and(|due_ms| due_ms - now_ms() <= request.patience_ms);
                 if !is_soon && !is_fed() {
                     run.summary.next_due_ms = due_ms;
@@ -197,10 +200,13 @@ struct HostState {
     free_at: Instant,
     is_listed: bool,
     is_drained: bool,
+    /// Candidates that may still be taken from its queue.
+    n_left: u32,
 }
 
-struct Run<'a> {
+struct Run<'a, S> {
     catalog: &'a Catalog,
+    source: &'a mut S,
     hand: Arc<Hand>,
     request: &'a FetchRequest,
     settings: &'a FetchSettings,
@@ -217,7 +223,7 @@ struct Run<'a> {
 /// A batch and what it came to.
 type Recorded = (Vec<FetchRecord>, RecordedFetches);
 
-impl Run<'_> {
+impl<S: HostSource> Run<'_, S> {
     /// Leases hosts while there is room for them.
     async fn take_hosts(&mut self, now_ms: i64) -> Result<(), CollectError> {
         // Twice as many hosts as fetches: while one host pauses, another one is asked.
@@ -226,7 +232,7 @@ impl Run<'_> {
             return Ok(());
         }
         let room = u32::try_from(room).unwrap_or(u32::MAX);
-        for host in self.catalog.claim_hosts(&self.request.worker, room, now_ms, LEASE_MS).await? {
+        for HostShare { host, at_most } in self.source.take(room, now_ms, LEASE_MS).await? {
             let place = HostPlace { host: host.clone(), due_ms: i64::MIN, id: CandidateId(0) };
             let state = HostState {
                 queue: VecDeque::new(),
@@ -236,6 +242,7 @@ impl Run<'_> {
                 free_at: Instant::now(),
                 is_listed: false,
                 is_drained: false,
+                n_left: at_most,
             };
             // One of ours, if our lease ended while the machine slept: what is under way there still counts.
             self.hosts.entry(host).or_insert(state);
@@ -257,7 +264,8 @@ impl Run<'_> {
         let mut n_taken: HashMap<String, u32> = HashMap::new();
         for candidate in taken {
             *n_taken.entry(candidate.host.clone()).or_default() += 1;
-            if let Some(host) = self.hosts.get_mut(&candidate.host) {
+            if let Some(host) = self.hosts.get_mut(&candidate.host).filter(|host| host.n_left > 0) {
+                host.n_left -= 1;
                 host.place.due_ms = candidate.due_ms;
                 host.place.id = candidate.id;
                 host.queue.push_back(candidate);
@@ -265,7 +273,7 @@ impl Run<'_> {
         }
         for place in &places {
             if let Some(host) = self.hosts.get_mut(&place.host) {
-                host.is_drained = n_taken.get(&place.host).copied().unwrap_or(0) < chunk;
+                host.is_drained = host.n_left == 0 || n_taken.get(&place.host).copied().unwrap_or(0) < chunk;
             }
             self.list(&place.host);
         }
@@ -404,7 +412,7 @@ impl Run<'_> {
         let idle: Vec<String> =
             self.hosts.iter().filter(|(_, host)| host.is_idle()).map(|(name, _)| name.clone()).collect();
         if !idle.is_empty() {
-            self.catalog.release_hosts(&self.request.worker, &idle).await?;
+            self.source.give_back(&idle, true).await?;
             self.hosts.retain(|_, host| !host.is_idle());
         }
         Ok(())
@@ -422,8 +430,7 @@ impl Run<'_> {
         self.under_way.shutdown().await;
         self.flush(now_ms()).await?;
         let rest: Vec<String> = self.hosts.drain().map(|(name, _)| name).collect();
-        self.catalog.release_hosts(&self.request.worker, &rest).await?;
-        Ok(())
+        self.source.give_back(&rest, false).await
     }
 }
 

@@ -22,7 +22,7 @@ mod search;
 mod settings;
 
 pub use error::CollectError;
-pub use fetch::{FetchPlace, FetchRequest, FetchSummary, fetch};
+pub use fetch::{CatalogHosts, FetchPlace, FetchRequest, FetchSummary, HostShare, HostSource, fetch};
 pub use keywords::{
     AgeGroup, Direction, Gender, KeywordError, Keywords, Language, PersonTraits, Place, PlanExample, PlanOptions,
     PlanRow, PlanTable, PlannedQuery, isolated, plan_table,

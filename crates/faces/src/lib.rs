@@ -20,5 +20,5 @@ pub use error::FacesError;
 pub use finder::{CROP_SIDE, FaceFinder, FoundFace};
 pub use mtcnn::{Mtcnn, MtcnnSettings};
 pub use quality::quality;
-pub use scan::{ScanRequest, ScanSummary, scan};
+pub use scan::{CatalogImages, ImageSource, ScanRequest, ScanSummary, scan};
 pub use yunet::Yunet;

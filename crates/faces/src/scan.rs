@@ -49,6 +49,36 @@ pub struct ScanRequest {
     pub drop_unusable: bool,
 }
 
+/// Gives leased images out.
+pub trait ImageSource: Send {
+    /// Up to `limit` images, leased until `now_ms + lease_ms`; none if there is none now. What was given before is recorded
+    /// when this is called again.
+    fn claim(
+        &mut self,
+        limit: u32,
+        now_ms: i64,
+        lease_ms: i64,
+    ) -> impl Future<Output = Result<Vec<ImageRow>, FacesError>> + Send;
+}
+
+/// All images of a catalogue that a detector has not looked at, the oldest first: the way of one machine, which asks nobody
+/// else.
+#[derive(Debug)]
+pub struct CatalogImages<'a> {
+    /// Where they stand.
+    pub catalog: &'a Catalog,
+    /// The detector's name.
+    pub detector: &'a str,
+    /// Who holds the leases.
+    pub worker: &'a str,
+}
+
+impl ImageSource for CatalogImages<'_> {
+    async fn claim(&mut self, limit: u32, now_ms: i64, lease_ms: i64) -> Result<Vec<ImageRow>, FacesError> {
+        Ok(self.catalog.claim_images(self.detector, self.worker, limit, now_ms, lease_ms).await?)
+    }
+}
+
 /// What a run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct ScanSummary {
@@ -85,9 +115,8 @@ type Fetched = (ImageRow, Result<Bytes, String>);
 /// What was seen in an image, and the crops to store before it is recorded.
 type Seen = (ScanOutcome, Vec<Bytes>);
 
-/// Looks for faces in every image that this detector has not looked at, until there is none and `is_fed` says that no
-/// more will come. Several processes may do so at once; run again
-/// after a kill, it goes on where the last batch was recorded.
+/// Looks for faces in every image that `images` gives, until there is none and `is_fed` says that no more will come.
+/// Several processes may do so at once; run again after a kill, it goes on where the last batch was recorded.
 ///
 /// `now_ms` is asked for the time of each batch.
 ///
@@ -97,7 +126,7 @@ pub async fn scan(
     (catalog, store): (&Catalog, &ImageStore),
     finder: &FaceFinder,
     request: &ScanRequest,
-    is_fed: impl Fn() -> bool,
+    (source, is_fed): (&mut impl ImageSource, impl Fn() -> bool),
     now_ms: impl Fn() -> i64,
     (stop, progress): (&Stop, &dyn Progress),
 ) -> Result<ScanSummary, FacesError> {
@@ -119,7 +148,7 @@ pub async fn scan(
         }
         // Asked first: what arrives between the two questions is met in another round.
         let is_more_to_come = is_fed();
-        let images = catalog.claim_images(finder.name(), &request.worker, BATCH, now_ms(), LEASE_MS).await?;
+        let images = source.claim(BATCH, now_ms(), LEASE_MS).await?;
         if images.is_empty() {
             if !is_more_to_come {
                 break;

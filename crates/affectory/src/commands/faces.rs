@@ -1,7 +1,9 @@
 //! `affectory faces`: looks for faces in the project's images, and says how far that is.
 
 use affectory_catalog::{FaceScan, Project};
-use affectory_faces::{FaceDetector, FaceFinder, Mtcnn, MtcnnSettings, ScanRequest, ScanSummary, Yunet, scan};
+use affectory_faces::{
+    CatalogImages, FaceDetector, FaceFinder, Mtcnn, MtcnnSettings, ScanRequest, ScanSummary, Yunet, scan,
+};
 use affectory_imaging::Limits;
 use anyhow::{Context as _, bail};
 
@@ -49,7 +51,8 @@ async fn look(context: &Context, project: &Project, args: &FacesRun) -> anyhow::
         drop_unusable: settings.drop_unusable,
     };
     let place = (&project.catalog, &project.store);
-    let summary = scan(place, &finder, &request, || false, now_ms, (&context.stop, &context.bars))
+    let mut images = CatalogImages { catalog: &project.catalog, detector: finder.name(), worker: &request.worker };
+    let summary = scan(place, &finder, &request, (&mut images, || false), now_ms, (&context.stop, &context.bars))
         .await
         .context("failed to look for faces")?;
     let mut json = serde_json::to_value(summary)?;

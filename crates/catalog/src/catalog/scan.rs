@@ -51,15 +51,7 @@ impl Catalog {
             work.commit().await.map_err(failed())?;
         }
         let mut work = self.database.read().await.map_err(failed())?;
-        let rows = work
-            .fetch(
-                "select id, sha256, phash, width, height, format, size_bytes, withdrawn_ms from image
-                 where id in (select cast(value ->> 0 as bigint) from json_each($1)) order by id",
-                vec![batch(claimed)],
-            )
-            .await
-            .map_err(failed())?;
-        rows.iter().map(|row| image_row(row, 0)).collect()
+        images_of(&mut work, claimed).await
     }
 
     /// Workers that hold leases of `detector` now, ended ones included until somebody claims the image again.
@@ -188,7 +180,7 @@ impl Catalog {
 
 /// Opens the scan of images this detector has never met, up to image `last`; says how many were opened.
 /// Images get their numbers in the order they become visible (imports take turns), so none is passed over.
-async fn enqueue(work: &mut Work, detector: &str, last: i64) -> Result<u64, sqlx::Error> {
+pub(super) async fn enqueue(work: &mut Work, detector: &str, last: i64) -> Result<u64, sqlx::Error> {
     work.execute(
         "insert into face_scan (detector, image_id)
          select cast($1 as text), id from image
@@ -200,7 +192,20 @@ async fn enqueue(work: &mut Work, detector: &str, last: i64) -> Result<u64, sqlx
     .await
 }
 
-/// The one statement that engines need in two forms: only PostgreSQL has row locks, and only this form of it is planned
+/// Images by their numbers, in order.
+pub(super) async fn images_of(work: &mut Work, ids: Vec<[i64; 1]>) -> Result<Vec<ImageRow>, CatalogError> {
+    let rows = work
+        .fetch(
+            "select id, sha256, phash, width, height, format, size_bytes, withdrawn_ms from image
+             where id in (select cast(value ->> 0 as bigint) from json_each($1)) order by id",
+            vec![batch(ids)],
+        )
+        .await
+        .map_err(CatalogError::database("read images"))?;
+    rows.iter().map(|row| image_row(row, 0)).collect()
+}
+
+/// A statement that engines need in two forms: only PostgreSQL has row locks, and only this form of it is planned
 /// as a look-up of the rows instead of a scan of the table.
 fn claim_statement(work: &Work) -> &'static str {
     match work {

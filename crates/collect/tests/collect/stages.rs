@@ -2,8 +2,8 @@
 
 use affectory_catalog::{Project, ProjectConfig};
 use affectory_collect::{
-    ApiClient, Client, CollectSettings, FetchPlace, FetchRequest, FetchSummary, Keywords, PlanOptions, SearchRequest,
-    SearchSummary, build_providers, fetch, record_plan, search,
+    ApiClient, CatalogHosts, Client, CollectSettings, FetchPlace, FetchRequest, FetchSummary, Keywords, PlanOptions,
+    SearchRequest, SearchSummary, build_providers, fetch, record_plan, search,
 };
 use affectory_core::{FaceId, Silent, Stop};
 use affectory_imaging::{RgbImage, encode_jpeg};
@@ -61,7 +61,8 @@ impl Lab {
         let request = FetchRequest { worker: "w".into(), patience_ms: 0, seed: 1 };
         let place = FetchPlace { catalog: &self.project.catalog, store: &self.project.store };
         let request = (&request, &self.settings.fetch);
-        fetch(place, &client, request, || false, || self.now_ms(), (stop, &Silent)).await.unwrap()
+        let mut hosts = CatalogHosts { catalog: &self.project.catalog, worker: &request.0.worker };
+        fetch(place, &client, request, (&mut hosts, || false), || self.now_ms(), (stop, &Silent)).await.unwrap()
     }
 
     /// (outcome, number), sorted.

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use affectory_catalog::Project;
 use affectory_collect::{
-    ApiClient, Client, FetchPlace, FetchRequest, FetchSummary, SearchProvider, SearchRequest, SearchSummary,
-    build_providers, fetch, search,
+    ApiClient, CatalogHosts, Client, FetchPlace, FetchRequest, FetchSummary, SearchProvider, SearchRequest,
+    SearchSummary, build_providers, fetch, search,
 };
-use affectory_faces::{ScanRequest, ScanSummary, scan};
+use affectory_faces::{CatalogImages, ScanRequest, ScanSummary, scan};
 use affectory_imaging::Limits;
 use anyhow::{Context as _, bail};
 
@@ -65,7 +65,8 @@ pub(super) async fn run(context: &Context, args: &CollectRun) -> anyhow::Result<
         let is_fed = || is_searching.load(Ordering::Acquire);
         let bars = context.bars.beside();
         let request = (&fetch_request, &settings.fetch);
-        let outcome = fetch(place, &client, request, is_fed, now_ms, (&context.stop, &bars)).await;
+        let mut hosts = CatalogHosts { catalog: &project.catalog, worker: &fetch_request.worker };
+        let outcome = fetch(place, &client, request, (&mut hosts, is_fed), now_ms, (&context.stop, &bars)).await;
         is_fetching.store(false, Ordering::Release);
         outcome
     };
@@ -75,7 +76,10 @@ pub(super) async fn run(context: &Context, args: &CollectRun) -> anyhow::Result<
         let is_fetching = Arc::clone(&is_fetching);
         tokio::spawn(async move {
             let is_fed = || is_fetching.load(Ordering::Acquire);
-            scan((&project.catalog, &project.store), &finder, &scan_request, is_fed, now_ms, (&stop, &bars)).await
+            let place = (&project.catalog, &project.store);
+            let worker = &scan_request.worker;
+            let mut images = CatalogImages { catalog: &project.catalog, detector: finder.name(), worker };
+            scan(place, &finder, &scan_request, (&mut images, is_fed), now_ms, (&stop, &bars)).await
         })
     });
     // All to their end: a failed search does not leave fetches unrecorded.

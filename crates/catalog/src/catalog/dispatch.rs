@@ -1,0 +1,183 @@
+//! What can be offered to workers on many machines, and which part of it does one of them take?
+//!
+//! Whatever a queue between them loses, repeats or delays: who holds what, and what is done, stands here alone.
+
+use affectory_core::ImageId;
+
+use super::scan::{enqueue, images_of};
+use crate::collection::{OpenHost, OpenWork};
+use crate::database::{Turn, Work, batch};
+use crate::records::ImageRow;
+use crate::{Catalog, CatalogError};
+
+impl Catalog {
+    /// Hosts that have something to fetch and that nobody works on, the longest due first, each with how many candidates
+    /// are due, counted up to `most_counted`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_open_hosts(
+        &self,
+        limit: u32,
+        most_counted: u32,
+        now_ms: i64,
+    ) -> Result<Vec<OpenHost>, CatalogError> {
+        let failed = || CatalogError::database("list hosts that are due");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select open.name,
+                        (select count(*) from (select 1 from candidate
+                            where candidate.host = open.name and next_attempt_ms <= $1 limit $3) as due),
+                        (select id from candidate where candidate.host = open.name and next_attempt_ms <= $1
+                            order by next_attempt_ms, id limit 1)
+                 from (select name, due_ms from host where due_ms <= $1 and lease_end_ms <= $1
+                       order by due_ms, name limit $2) as open
+                 order by open.due_ms, open.name",
+                vec![now_ms.into(), i64::from(limit).into(), i64::from(most_counted).into()],
+            )
+            .await
+            .map_err(failed())?;
+        let host = |row: &crate::database::Row| {
+            Ok(OpenHost { name: row.text(0)?, n_due: row.count(1)?, first: row.optional_int(2)? })
+        };
+        rows.iter().map(host).collect()
+    }
+
+    /// Leases those of the named hosts that are due and free; says which.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn claim_named_hosts(
+        &self,
+        worker: &str,
+        names: &[String],
+        now_ms: i64,
+        lease_ms: i64,
+    ) -> Result<Vec<String>, CatalogError> {
+        let failed = || CatalogError::database("claim hosts");
+        let mut work = self.database.write().await.map_err(failed())?;
+        work.take_turn(Turn::Hosts).await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "update host set worker = $1, lease_end_ms = $3
+                 where due_ms <= $2 and lease_end_ms <= $2 and name in (select value ->> 0 from json_each($4))
+                 returning name",
+                vec![worker.into(), now_ms.into(), (now_ms + lease_ms).into(), batch(names.iter().map(|name| [name]))],
+            )
+            .await
+            .map_err(failed())?;
+        work.commit().await.map_err(failed())?;
+        rows.iter().map(|row| row.text(0)).collect()
+    }
+
+    /// Images after `after` that wait for a detector and that nobody works on, by their numbers. Leases that have ended
+    /// are given back first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn list_open_images(
+        &self,
+        detector: &str,
+        after: ImageId,
+        limit: u32,
+        now_ms: i64,
+    ) -> Result<Vec<ImageId>, CatalogError> {
+        let failed = || CatalogError::database("list images that wait");
+        let mut work = self.database.write().await.map_err(failed())?;
+        work.take_turn(Turn::Scan).await.map_err(failed())?;
+        while enqueue(&mut work, detector, i64::MAX).await.map_err(failed())? > 0 {}
+        work.execute(
+            "update face_scan set worker = null, lease_end_ms = 0
+             where detector = $1 and lease_end_ms > 0 and lease_end_ms <= $2",
+            vec![detector.into(), now_ms.into()],
+        )
+        .await
+        .map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select image_id from face_scan
+                 where detector = $1 and lease_end_ms = 0 and image_id > $2 and not exists (
+                     select 1 from image where image.id = image_id
+                         and (withdrawn_ms is not null or dropped_ms is not null))
+                 order by image_id limit $3",
+                vec![detector.into(), after.0.into(), i64::from(limit).into()],
+            )
+            .await
+            .map_err(failed())?;
+        work.commit().await.map_err(failed())?;
+        rows.iter().map(|row| row.int(0).map(ImageId)).collect()
+    }
+
+    /// As [`Catalog::claim_images`], of the images from `first` to `last` alone.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn claim_images_within(
+        &self,
+        (detector, worker): (&str, &str),
+        (first, last): (ImageId, ImageId),
+        limit: u32,
+        (now_ms, lease_ms): (i64, i64),
+    ) -> Result<Vec<ImageRow>, CatalogError> {
+        let failed = || CatalogError::database("claim images");
+        let mut work = self.database.write().await.map_err(failed())?;
+        let statement = match work {
+            Work::Sqlite(..) => {
+                "update face_scan set worker = $2, lease_end_ms = $3
+                 where detector = $1 and image_id in (
+                     select image_id from face_scan as due
+                     where due.detector = $1 and due.lease_end_ms = 0 and due.image_id between $4 and $5
+                         and not exists (select 1 from image where image.id = due.image_id
+                             and (withdrawn_ms is not null or dropped_ms is not null))
+                     order by due.image_id limit $6)
+                 returning image_id"
+            }
+            Work::Postgres(_) => {
+                "update face_scan set worker = $2, lease_end_ms = $3
+                 where detector = $1 and image_id = any(array(
+                     select image_id from face_scan as due
+                     where due.detector = $1 and due.lease_end_ms = 0 and due.image_id between $4 and $5
+                         and not exists (select 1 from image where image.id = due.image_id
+                             and (withdrawn_ms is not null or dropped_ms is not null))
+                     order by due.image_id limit $6 for update of due skip locked))
+                 returning image_id"
+            }
+        };
+        let values = vec![
+            detector.into(),
+            worker.into(),
+            (now_ms + lease_ms).into(),
+            first.0.into(),
+            last.0.into(),
+            i64::from(limit).into(),
+        ];
+        let rows = work.fetch(statement, values).await.map_err(failed())?;
+        work.commit().await.map_err(failed())?;
+        let claimed = rows.iter().map(|row| Ok([row.int(0)?])).collect::<Result<Vec<_>, CatalogError>>()?;
+        let mut work = self.database.read().await.map_err(failed())?;
+        images_of(&mut work, claimed).await
+    }
+
+    /// How much is open, and how much is in somebody's hands.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn count_open_work(&self, detector: &str, now_ms: i64) -> Result<OpenWork, CatalogError> {
+        let failed = || CatalogError::database("count what is open");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select (select count(*) from host where due_ms <= $1 and lease_end_ms <= $1),
+                        (select count(*) from host where lease_end_ms > $1),
+                        (select min(due_ms) from host where due_ms is not null and lease_end_ms <= $1)",
+                vec![now_ms.into()],
+            )
+            .await
+            .map_err(failed())?;
+        let Some(row) = rows.first() else { return Ok(OpenWork::default()) };
+        let (hosts_due, hosts_leased, next_due_ms) = (row.count(0)?, row.count(1)?, row.optional_int(2)?);
+        let scan = self.face_scan(detector).await?;
+        Ok(OpenWork { hosts_due, hosts_leased, next_due_ms, images_due: scan.pending, images_leased: scan.leased })
+    }
+}

@@ -1,0 +1,27 @@
+//! The room that answers: how do many machines share a project's work?
+//!
+//! A dispatcher looks into the catalogue for what is due, and offers it in shards on a JetStream work queue. Workers take
+//! shards, lease what they name in the catalogue, and do it by the same code that one machine alone runs
+//! ([`affectory_collect::fetch`], [`affectory_faces::scan`]). A shard is acknowledged after its results are committed.
+//!
+//! The catalogue is the record. The queue may lose a shard (what is due is offered again), hand it out twice (what is
+//! leased or done is not leased again) or come back empty from a crash: nothing is lost, and nothing is counted twice.
+//! Politeness does not rest on the queue either: a host is leased to one worker at a time.
+//!
+//! Absent here: SQL, pictures, the clock, and any knowledge of how a stage does its work.
+
+mod error;
+mod hosts;
+mod images;
+mod offer;
+mod queue;
+mod shard;
+mod worker;
+
+pub use error::DispatchError;
+pub use hosts::QueuedHosts;
+pub use images::QueuedImages;
+pub use offer::{DispatchRequest, DispatchSummary, dispatch};
+pub use queue::{Buried, Credentials, Queue, QueueSettings, Waiting};
+pub use shard::{Shard, ShardHost, WorkStage};
+pub use worker::{Activity, WorkerCounts};

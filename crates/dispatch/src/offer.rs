@@ -1,0 +1,221 @@
+//! What does a dispatcher offer to workers, when, and how much of it ahead of them?
+//!
+//! It asks the catalogue what is due and free, and offers that in shards, a few more than there are workers. It remembers
+//! nothing that matters: killed and started again, or two at once, they offer what the catalogue says.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use affectory_catalog::{Catalog, OpenHost};
+use affectory_core::{ImageId, Progress, Stop};
+
+use crate::shard::{ENOUGH_CANDIDATES, MOST_CANDIDATES, MOST_HOSTS, MOST_IMAGES};
+use crate::{DispatchError, Queue, Shard, ShardHost, WorkStage};
+
+/// How often the catalogue and the queue are asked.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// A host that was offered and is still due and free after this time is offered again: its shard was lost, or waits.
+const AGAIN_MS: i64 = 60_000;
+
+/// Hosts looked at in one turn, at most.
+const MOST_LISTED: usize = 20_000;
+
+/// What a dispatcher needs to know.
+#[derive(Debug, Clone)]
+pub struct DispatchRequest {
+    /// Which stages' work is offered.
+    pub stages: Vec<WorkStage>,
+    /// The detector whose images are offered.
+    pub detector: String,
+    /// Shards of a stage that wait for a worker, at most: more are offered as they are taken.
+    pub ahead: u64,
+    /// Ends when nothing is due any more within this time, ms, and nobody works. `None`: goes on until it is stopped.
+    pub until_done_ms: Option<i64>,
+}
+
+/// What a dispatcher did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct DispatchSummary {
+    /// Shards of hosts.
+    pub fetch_shards: u64,
+    /// Shards of images.
+    pub face_shards: u64,
+    /// Whether a stop was asked for before the end.
+    pub stopped: bool,
+}
+
+/// Offers what is due until it is stopped, or until nothing is.
+///
+/// # Errors
+/// [`DispatchError::Catalog`]. A queue that is away is waited for.
+pub async fn dispatch(
+    catalog: &Catalog,
+    queue: &Queue,
+    request: &DispatchRequest,
+    now_ms: impl Fn() -> i64,
+    (stop, progress): (&Stop, &dyn Progress),
+) -> Result<DispatchSummary, DispatchError> {
+    let mut run = Run {
+        catalog,
+        queue,
+        request,
+        offered: HashMap::new(),
+        after: ImageId(0),
+        round: now_ms(),
+        summary: DispatchSummary::default(),
+    };
+    progress.begin("dispatch", None);
+    loop {
+        if stop.is_requested() {
+            run.summary.stopped = true;
+            break;
+        }
+        match run.turn(now_ms()).await {
+            Ok(is_over) if is_over => break,
+            Ok(_) => {}
+            Err(error @ DispatchError::Queue { .. }) => tracing::warn!("{error}; trying again"),
+            Err(error) => return Err(error),
+        }
+        let DispatchSummary { fetch_shards, face_shards, .. } = run.summary;
+        progress.note(&format!("{fetch_shards} shards of addresses, {face_shards} of images"));
+        tokio::time::sleep(PAUSE).await;
+    }
+    progress.end();
+    Ok(run.summary)
+}
+
+struct Run<'a> {
+    catalog: &'a Catalog,
+    queue: &'a Queue,
+    request: &'a DispatchRequest,
+    /// Hosts that were offered, and when.
+    offered: HashMap<String, i64>,
+    /// Images up to here were offered in this round.
+    after: ImageId,
+    round: i64,
+    summary: DispatchSummary,
+}
+
+impl Run<'_> {
+    /// Offers once; says whether all is done.
+    async fn turn(&mut self, now_ms: i64) -> Result<bool, DispatchError> {
+        let mut n_shards = 0;
+        for &stage in &self.request.stages {
+            let waiting = self.queue.waiting(stage).await?;
+            n_shards += waiting.waiting + waiting.in_work;
+            let room = self.request.ahead.saturating_sub(waiting.waiting);
+            if room == 0 {
+                continue;
+            }
+            n_shards += match stage {
+                WorkStage::Fetch => self.offer_hosts(room, now_ms).await?,
+                WorkStage::Faces => self.offer_images(room, waiting.waiting + waiting.in_work, now_ms).await?,
+            };
+        }
+        let Some(patience_ms) = self.request.until_done_ms else { return Ok(false) };
+        if n_shards > 0 {
+            return Ok(false);
+        }
+        let open = self.catalog.count_open_work(&self.request.detector, now_ms).await?;
+        let has = |stage| self.request.stages.contains(&stage);
+        let is_fetched = open.hosts_due == 0
+            && open.hosts_leased == 0
+            && open.next_due_ms.is_none_or(|due_ms| due_ms - now_ms > patience_ms);
+        let is_looked_at = open.images_due == 0 && open.images_leased == 0;
+        Ok((!has(WorkStage::Fetch) || is_fetched) && (!has(WorkStage::Faces) || is_looked_at))
+    }
+
+    async fn offer_hosts(&mut self, room: u64, now_ms: i64) -> Result<u64, DispatchError> {
+        self.offered.retain(|_, offered_ms| now_ms - *offered_ms < AGAIN_MS);
+        let wanted = usize::try_from(room).unwrap_or(usize::MAX).saturating_mul(MOST_HOSTS);
+        let limit = u32::try_from(self.offered.len().saturating_add(wanted).min(MOST_LISTED)).unwrap_or(u32::MAX);
+        let open = self.catalog.list_open_hosts(limit, MOST_CANDIDATES, now_ms).await?;
+        let fresh: Vec<OpenHost> =
+            open.into_iter().filter(|host| host.n_due > 0 && !self.offered.contains_key(&host.name)).collect();
+        let mut n_offered = 0;
+        for hosts in shards_of(&fresh).into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
+            let names: Vec<String> = hosts.iter().map(|host| host.host.clone()).collect();
+            // The same shard again, within the queue's memory, waits there or was just taken.
+            if self.queue.offer(&Shard::Fetch { hosts }).await? {
+                n_offered += 1;
+                self.summary.fetch_shards += 1;
+            }
+            self.offered.extend(names.into_iter().map(|name| (name, now_ms)));
+        }
+        Ok(n_offered)
+    }
+
+    async fn offer_images(&mut self, room: u64, n_shards: u64, now_ms: i64) -> Result<u64, DispatchError> {
+        let (mut n_offered, detector) = (0, &self.request.detector);
+        while n_offered < room {
+            let images = self.catalog.list_open_images(detector, self.after, MOST_IMAGES, now_ms).await?;
+            // While there is other work, few images wait for more to come.
+            let is_full = images.len() >= MOST_IMAGES as usize;
+            let (Some(first), Some(last)) = (images.first(), images.last()) else { break };
+            if !is_full && n_shards + n_offered > 0 {
+                break;
+            }
+            let shard = Shard::Faces { detector: detector.clone(), first: first.0, last: last.0, round: self.round };
+            if self.queue.offer(&shard).await? {
+                n_offered += 1;
+                self.summary.face_shards += 1;
+            }
+            self.after = *last;
+        }
+        if n_shards + n_offered == 0 && self.after.0 > 0 {
+            // All that was offered is done with: what is left of it (a worker died) is offered again.
+            self.after = ImageId(0);
+            self.round += 1;
+        }
+        Ok(n_offered)
+    }
+}
+
+/// Hosts in shards of 500 to 1,000 candidates, as far as there are as many; a host of more has a shard for itself.
+fn shards_of(hosts: &[OpenHost]) -> Vec<Vec<ShardHost>> {
+    let mut shards = Vec::new();
+    let (mut shard, mut n_candidates) = (Vec::new(), 0);
+    for host in hosts {
+        let n_due = host.n_due.min(u64::from(MOST_CANDIDATES));
+        if !shard.is_empty() && (n_candidates + n_due > u64::from(MOST_CANDIDATES) || shard.len() >= MOST_HOSTS) {
+            shards.push(std::mem::take(&mut shard));
+            n_candidates = 0;
+        }
+        let at_most = u32::try_from(n_due).unwrap_or(MOST_CANDIDATES);
+        shard.push(ShardHost { host: host.name.clone(), at_most, first: host.first });
+        n_candidates += n_due;
+        if n_candidates >= ENOUGH_CANDIDATES {
+            shards.push(std::mem::take(&mut shard));
+            n_candidates = 0;
+        }
+    }
+    if !shard.is_empty() {
+        shards.push(shard);
+    }
+    shards
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_hold_each_host_once_and_no_more_than_a_worker_can_lose() {
+        let sizes = [3, 999, 1_000, 400, 400, 400, 1, 1, 1];
+        let sizes = sizes.into_iter().chain(std::iter::repeat_n(1, 200));
+        let host = |(n, n_due)| OpenHost { name: format!("{n}.org"), n_due, first: Some(n as i64) };
+        let hosts: Vec<OpenHost> = sizes.enumerate().map(host).collect();
+        let shards = shards_of(&hosts);
+        let names: Vec<&str> = shards.iter().flatten().map(|host| host.host.as_str()).collect();
+        assert_eq!(names, hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>());
+        for shard in &shards {
+            let n: u32 = shard.iter().map(|host| host.at_most).sum();
+            assert!((1..=MOST_CANDIDATES).contains(&n) && shard.len() <= MOST_HOSTS, "{n} of {}", shard.len());
+            let bytes = serde_json::to_vec(&Shard::Fetch { hosts: shard.clone() }).unwrap();
+            assert!(Shard::parse(&bytes).is_ok());
+        }
+        let sizes: Vec<u32> = shards.iter().map(|shard| shard.iter().map(|host| host.at_most).sum()).collect();
+        assert_eq!(sizes[..4], [3, 999, 1_000, 800]);
+    }
+}
