@@ -3,6 +3,7 @@
 mod challenge;
 mod portal;
 mod predict;
+mod workers;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub use challenge::{
 };
 pub use portal::{AuditCommand, Backup, Fetch, PersonCommand, PortalCommand, PortalHolders, PortalTrace, Restore};
 pub use predict::Predict;
+pub use workers::{DispatchArgs, QueueArgs, SharedStage, WorkerArgs};
 
 /// The whole life of a facial affect database: import, faces, releases, training, evaluation, prediction.
 #[derive(Debug, Parser)]
@@ -93,6 +95,12 @@ pub enum Command {
     Backup(Backup),
     /// Make a project of a copy
     Restore(Restore),
+    /// Offer what is due to workers on other machines
+    Dispatch(DispatchArgs),
+    /// Work at what a dispatcher offers: fetch, look for faces
+    Worker(WorkerArgs),
+    /// How much work waits in the queue, and what was given up
+    Queue(QueueArgs),
     /// Say what was found: database, storage, models, codecs
     Doctor,
     /// Compare a signed agreement on stdin with the issued one; the server starts it, with limits
@@ -381,6 +389,9 @@ pub struct Serve {
     /// Under which address browsers know it, when a proxy with TLS stands before it: https://annotate.example.org
     #[arg(long, value_name = "URL", value_parser = public_url)]
     pub url: Option<String>,
+    /// Answer /healthz, /readyz and /metrics (Prometheus) on this address: for a network of your own
+    #[arg(long, value_name = "ADDR")]
+    pub operations: Option<std::net::SocketAddr>,
 }
 
 fn public_url(text: &str) -> Result<String, String> {

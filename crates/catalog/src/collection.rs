@@ -137,6 +137,19 @@ pub struct OpenWork {
     pub images_leased: u64,
 }
 
+/// Since when the oldest things have been open that nobody works on, ms UTC; `None` where there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OldestOpen {
+    /// A host with something to fetch.
+    pub host_ms: Option<i64>,
+    /// An image that waits for a detector: when it was first seen.
+    pub image_ms: Option<i64>,
+    /// A letter that is to be sent: when it was written.
+    pub letter_ms: Option<i64>,
+    /// All letters that are to be sent.
+    pub n_letters: u64,
+}
+
 /// Where a host's queue was left off: the last candidate taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPlace {

@@ -34,8 +34,8 @@ pub use challenging::{
 };
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
-    NewHit, NewQuery, OpenHost, OpenWork, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow, RecordedFetches,
-    SearchCount, SearchFailure, SearchNext, SearchRow, Spending, YieldCount,
+    NewHit, NewQuery, OldestOpen, OpenHost, OpenWork, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow,
+    RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow, Spending, YieldCount,
 };
 pub use error::CatalogError;
 pub use exchange::{LogHead, LogOutcome, LoggedAnnotation, LoggedReference};
@@ -44,7 +44,7 @@ pub use portal::{
     Applicant, DeliveryRow, DownloadEvent, DownloadRow, GrantRow, Holder, LetterRow, LinkWord, MemberRow, NewLetter,
     NewRequest, NoteRow, PackageRow, RequestChange, RequestRow, RequestState, Student, TokenRow, WithdrawalRow,
 };
-pub use project::{Project, ProjectConfig};
+pub use project::{Project, ProjectConfig, QueueConfig};
 pub use records::{
     Annotation, AnnotatorKind, ConsensusRow, ConsensusRunRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan,
     GivenFaceUpdate, ImageRow, ImportItem, ImportOutcome, LabelledFace, NewAnnotation, NewConsensusRun, NewFace,

@@ -16,11 +16,38 @@ pub struct ProjectConfig {
     pub catalog: String,
     /// `local` (the default: `objects/` in the folder) or a path.
     pub objects: String,
+    /// The queue over which many machines share the work; without it each works for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueConfig>,
+}
+
+/// `[queue]` in `affectory.toml`: a NATS cluster with JetStream. Credentials come from the environment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueConfig {
+    /// `nats://` or `tls://` addresses of its servers.
+    pub servers: Vec<String>,
+    /// Under which name this project's streams stand there.
+    #[serde(default = "QueueConfig::default_name")]
+    pub name: String,
+    /// On how many of the servers each shard of work lies: 1, or 3 of a cluster of three.
+    #[serde(default = "QueueConfig::default_replicas")]
+    pub replicas: usize,
+}
+
+impl QueueConfig {
+    fn default_name() -> String {
+        "affectory".into()
+    }
+
+    fn default_replicas() -> usize {
+        1
+    }
 }
 
 impl Default for ProjectConfig {
     fn default() -> Self {
-        ProjectConfig { catalog: "sqlite".into(), objects: "local".into() }
+        ProjectConfig { catalog: "sqlite".into(), objects: "local".into(), queue: None }
     }
 }
 

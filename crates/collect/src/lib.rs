@@ -44,6 +44,6 @@ pub use report::{
 };
 pub use search::{SearchRequest, SearchSummary, record_plan, search};
 pub use settings::{
-    BaseUrl, CollectSettings, Contact, FetchSettings, Host, KeyVariable, ProviderName, ProviderSettings, SettingsError,
-    template,
+    BaseUrl, CollectSettings, Contact, FacesSettings, FetchSettings, Host, KeyVariable, ProviderName, ProviderSettings,
+    SettingsError, template,
 };

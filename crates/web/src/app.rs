@@ -17,6 +17,7 @@ use crate::attempts::Attempts;
 use crate::failure::WebError;
 use crate::files::Deliveries;
 use crate::messages::Messages;
+use crate::operations::HttpFigures;
 use crate::recorder::Recorder;
 use crate::watch::Watch;
 
@@ -97,6 +98,7 @@ pub struct App {
     pub(crate) recorder: Recorder<AnswerEvent, EventOutcome>,
     pub(crate) downloads: Recorder<DownloadEvent, DownloadId>,
     pub(crate) watch: Watch,
+    pub(crate) http: Arc<HttpFigures>,
     pub(crate) attempts: Mutex<Attempts>,
     /// Argon2 takes 19 MiB and a core for a while.
     pub(crate) hashing: Semaphore,
@@ -127,6 +129,7 @@ impl App {
                 let catalog = downloads.clone();
                 async move { catalog.record_downloads(&events).await }
             }),
+            http: Arc::default(),
             watch: Watch::new().map_err(std::io::Error::other)?,
             project,
             options,

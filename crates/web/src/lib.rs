@@ -19,6 +19,7 @@ mod app;
 mod failure;
 mod files;
 mod messages;
+mod operations;
 mod post;
 mod recorder;
 mod watch;
@@ -34,5 +35,6 @@ mod pictures;
 mod stories;
 
 pub use app::{App, Patience, Portal, ServeOptions};
+pub use operations::{Operations, QueueFigures, ShardFigures, serve_operations};
 pub use passwords::{hash_password, password_problem};
 pub use server::serve;

@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::failure::WebError;
-use crate::{post, routes, security};
+use crate::{operations, post, routes, security};
 
 /// Connections at the same time.
 const CONNECTIONS: usize = 2_000;
@@ -41,6 +41,7 @@ pub(crate) fn application(app: &Arc<App>) -> Router {
     routes::router(app)
         .fallback(|| async { WebError::NotFound("that page") })
         .layer(from_fn_with_state(Arc::clone(app), security::add_headers))
+        .layer(from_fn_with_state(Arc::clone(app), operations::count_request))
         .with_state(Arc::clone(app))
 }
 
@@ -99,7 +100,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: Stop) -> std::io:
     Ok(())
 }
 
-async fn stopped(stop: &Stop) {
+pub(crate) async fn stopped(stop: &Stop) {
     while !stop.is_requested() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

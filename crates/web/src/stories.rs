@@ -4,6 +4,7 @@ mod access;
 mod annotating;
 mod challenge;
 mod hostile;
+mod operations;
 mod portal;
 
 use std::sync::Arc;

@@ -5,6 +5,8 @@ mod report;
 mod run;
 mod status;
 
+pub(super) use run::{describe_fetched, free_the_dead};
+
 use std::collections::BTreeSet;
 
 use affectory_catalog::Project;

@@ -1,6 +1,7 @@
 //! `affectory faces`: looks for faces in the project's images, and says how far that is.
 
 use affectory_catalog::{FaceScan, Project};
+use affectory_collect::FacesSettings;
 use affectory_faces::{
     CatalogImages, FaceDetector, FaceFinder, Mtcnn, MtcnnSettings, ScanRequest, ScanSummary, Yunet, scan,
 };
@@ -15,13 +16,26 @@ pub async fn run(context: &Context, command: FacesCommand) -> anyhow::Result<()>
     let project = context.open().await?;
     match command {
         FacesCommand::Run(args) => look(context, &project, &args).await,
-        FacesCommand::Status(args) => {
-            let detector = match args.detector {
-                Detector::Mtcnn => Mtcnn::NAME,
-                Detector::Yunet(_) => Yunet::NAME,
-            };
-            status(context, &project, detector).await
-        }
+        FacesCommand::Status(args) => status(context, &project, name(&args.detector)).await,
+    }
+}
+
+/// A detector's name in the catalogue.
+pub fn name(detector: &Detector) -> &'static str {
+    match detector {
+        Detector::Mtcnn => Mtcnn::NAME,
+        Detector::Yunet(_) => Yunet::NAME,
+    }
+}
+
+/// How this process looks for faces, as `collect.toml` has it.
+pub fn scan_request(settings: &FacesSettings, keep_crops: bool) -> ScanRequest {
+    ScanRequest {
+        worker: worker_id(),
+        limits: Limits::default(),
+        keep_crops,
+        usable_px: Some(settings.usable_px as f32),
+        drop_unusable: settings.drop_unusable,
     }
 }
 
@@ -42,14 +56,7 @@ async fn look(context: &Context, project: &Project, args: &FacesRun) -> anyhow::
     let finder = finder(&args.detector, args.min_face)?;
     free_the_dead(project, finder.name()).await?;
     // What was collected with --no-faces is judged as it would have been then.
-    let settings = collect::settings_of(project)?.faces;
-    let request = ScanRequest {
-        worker: worker_id(),
-        limits: Limits::default(),
-        keep_crops: !args.no_crops,
-        usable_px: Some(settings.usable_px as f32),
-        drop_unusable: settings.drop_unusable,
-    };
+    let request = scan_request(&collect::settings_of(project)?.faces, !args.no_crops);
     let place = (&project.catalog, &project.store);
     let mut images = CatalogImages { catalog: &project.catalog, detector: finder.name(), worker: &request.worker };
     let summary = scan(place, &finder, &request, (&mut images, || false), now_ms, (&context.stop, &context.bars))

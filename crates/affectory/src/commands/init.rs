@@ -7,7 +7,7 @@ use super::{Context, password, shown};
 use crate::cli::Init;
 
 pub async fn run(context: &Context, args: Init) -> anyhow::Result<()> {
-    let config = ProjectConfig { catalog: args.catalog, objects: args.objects };
+    let config = ProjectConfig { catalog: args.catalog, objects: args.objects, queue: None };
     let project = Project::init_with(&args.dir, config, password().as_deref()).await?;
     // Nothing is sent before somebody has written a contact and a provider into it; a lab that brought its own keeps it.
     let settings = project.root.join(super::collect::SETTINGS_FILE);

@@ -13,6 +13,7 @@ mod export_model;
 mod faces;
 mod import;
 mod init;
+mod operations;
 mod people;
 mod pools;
 mod portal;
@@ -22,6 +23,7 @@ mod release;
 mod score;
 mod serve;
 mod train;
+mod workers;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -73,6 +75,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Person(command) => people::person(&context, command).await,
         Command::Backup(args) => people::backup(&context, &args).await,
         Command::Restore(args) => people::bring_back(&context, &args).await,
+        Command::Dispatch(args) => workers::dispatch_work(&context, &args).await,
+        Command::Worker(args) => workers::work(&context, &args).await,
+        Command::Queue(args) => workers::queue(&context, &args).await,
         Command::Doctor => doctor::run(&context).await,
         Command::CheckAgreement => anyhow::bail!("check-agreement is called before anything else is started"),
     }

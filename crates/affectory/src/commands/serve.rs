@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use affectory_annotate::write_first_lessons;
 use affectory_catalog::Role;
+use affectory_faces::Mtcnn;
 use affectory_portal::{Mailer, PortalSettings};
-use affectory_web::{App, Patience, Portal, ServeOptions, serve};
+use affectory_web::{App, Operations, Patience, Portal, ServeOptions, serve};
 use anyhow::{Context as _, bail};
 
-use super::Context;
 use super::accounts::{NewLogin, ask, ask_password, make_account};
+use super::{Context, operations};
 use crate::cli::Serve;
 use crate::environment::{now_ms, random, smtp_password};
 
@@ -66,6 +67,10 @@ pub async fn run(context: &Context, args: &Serve) -> anyhow::Result<()> {
         tracing::warn!("passwords travel unencrypted: put a proxy with TLS before the server and name it by --url");
     }
     let app = App::new(project.clone(), options).context("cannot start the server")?;
+    if let Some(address) = args.operations {
+        let of_server = Operations::new(project.clone(), Mtcnn::NAME, Arc::new(now_ms)).with_server(&app);
+        operations::listen(of_server, address, &context.stop).await?;
+    }
     serve(app, listener, context.stop.clone()).await.context("the server failed")?;
     project.catalog.close().await;
     Ok(())

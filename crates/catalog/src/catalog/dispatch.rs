@@ -5,7 +5,7 @@
 use affectory_core::ImageId;
 
 use super::scan::{enqueue, images_of};
-use crate::collection::{OpenHost, OpenWork};
+use crate::collection::{OldestOpen, OpenHost, OpenWork};
 use crate::database::{Turn, Work, batch};
 use crate::records::ImageRow;
 use crate::{Catalog, CatalogError};
@@ -179,5 +179,37 @@ impl Catalog {
         let (hosts_due, hosts_leased, next_due_ms) = (row.count(0)?, row.count(1)?, row.optional_int(2)?);
         let scan = self.face_scan(detector).await?;
         Ok(OpenWork { hosts_due, hosts_leased, next_due_ms, images_due: scan.pending, images_leased: scan.leased })
+    }
+
+    /// Since when the oldest things have been open that nobody works on.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn oldest_open(&self, detector: &str, now_ms: i64) -> Result<OldestOpen, CatalogError> {
+        let failed = || CatalogError::database("look for the oldest open work");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select (select min(due_ms) from host where due_ms <= $2 and lease_end_ms <= $2),
+                        (select first_seen_ms from image where id > (
+                            select coalesce(max(image_id), 0) from face_scan where detector = $1)
+                            and withdrawn_ms is null and dropped_ms is null order by id limit 1),
+                        (select image.first_seen_ms from face_scan join image on image.id = face_scan.image_id
+                            where detector = $1 and lease_end_ms = 0 and withdrawn_ms is null and dropped_ms is null
+                            order by face_scan.image_id limit 1),
+                        (select min(created_ms) from letter where sent_ms is null and next_attempt_ms is not null),
+                        (select count(*) from letter where sent_ms is null and next_attempt_ms is not null)",
+                vec![detector.into(), now_ms.into()],
+            )
+            .await
+            .map_err(failed())?;
+        let Some(row) = rows.first() else { return Ok(OldestOpen::default()) };
+        Ok(OldestOpen {
+            host_ms: row.optional_int(0)?,
+            // Opened for the detector or not yet.
+            image_ms: row.optional_int(2)?.or(row.optional_int(1)?),
+            letter_ms: row.optional_int(3)?,
+            n_letters: row.count(4)?,
+        })
     }
 }

@@ -8,8 +8,7 @@ use affectory_collect::{
     ApiClient, CatalogHosts, Client, FetchPlace, FetchRequest, FetchSummary, SearchProvider, SearchRequest,
     SearchSummary, build_providers, fetch, search,
 };
-use affectory_faces::{CatalogImages, ScanRequest, ScanSummary, scan};
-use affectory_imaging::Limits;
+use affectory_faces::{CatalogImages, ScanSummary, scan};
 use anyhow::{Context as _, bail};
 
 use super::super::{Context, faces, shown};
@@ -40,13 +39,7 @@ pub(super) async fn run(context: &Context, args: &CollectRun) -> anyhow::Result<
     let fetch_request = FetchRequest { worker: worker_id(), patience_ms, seed: args.seed };
     let api = ApiClient::new(&client_settings)?;
     let client = Client::new(client_settings)?;
-    let scan_request = ScanRequest {
-        worker: worker_id(),
-        limits: Limits::default(),
-        keep_crops: true,
-        usable_px: Some(settings.faces.usable_px as f32),
-        drop_unusable: settings.faces.drop_unusable,
-    };
+    let scan_request = faces::scan_request(&settings.faces, true);
     // Each stage ends when the one before it has ended and nothing is left; they meet in the catalogue alone.
     let is_searching = AtomicBool::new(!providers.is_empty());
     let is_fetching = Arc::new(AtomicBool::new(!args.no_fetch));
@@ -100,7 +93,7 @@ pub(super) async fn run(context: &Context, args: &CollectRun) -> anyhow::Result<
 }
 
 /// Of this machine's processes we know which are dead; leases of other machines end by themselves.
-async fn free_the_dead(project: &Project) -> anyhow::Result<()> {
+pub(in super::super) async fn free_the_dead(project: &Project) -> anyhow::Result<()> {
     for worker in project.catalog.list_collectors().await? {
         if !worker_is_alive(&worker) {
             project.catalog.release_collector(&worker).await?;
@@ -126,10 +119,7 @@ fn describe(searches: &[SearchSummary], fetched: &FetchSummary, faces: Option<&S
         }
         text.push('\n');
     }
-    text += &format!(
-        "fetched {} ({} new images); {} without an image, {} failed after several attempts",
-        fetched.fetched, fetched.new_images, fetched.rejected, fetched.failed
-    );
+    text += &describe_fetched(fetched);
     if let Some(due_ms) = fetched.next_due_ms {
         let minutes = (due_ms - now_ms()).max(0) / 60_000 + 1;
         text += &format!("\nsome are to be tried again: the next in {minutes} minutes, by affectory collect run");
@@ -138,4 +128,12 @@ fn describe(searches: &[SearchSummary], fetched: &FetchSummary, faces: Option<&S
         text += &format!("\n{}", faces::describe(faces));
     }
     text + "\nnext: affectory collect status, affectory collect report"
+}
+
+/// What a run of fetching did, for people.
+pub(in super::super) fn describe_fetched(fetched: &FetchSummary) -> String {
+    format!(
+        "fetched {} ({} new images); {} without an image, {} failed after several attempts",
+        fetched.fetched, fetched.new_images, fetched.rejected, fetched.failed
+    )
 }

@@ -1,0 +1,307 @@
+//! Do several workers end where one machine alone ends, whoever is killed on the way, with a real nats-server between them?
+
+#![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use affectory_catalog::Project;
+use affectory_imaging::{RgbImage, encode_jpeg};
+
+#[path = "../../collect/benches/loopback/mod.rs"]
+#[expect(dead_code, reason = "only its list of addresses is wanted")]
+mod loopback;
+
+/// Addresses, at this many hosts: 127.0.0.1, 127.0.0.2, ...
+const N: usize = 2_400;
+const HOSTS: usize = 24;
+
+/// A project with a list of addresses, a server they lead to, and how often that was asked.
+struct Lab {
+    folder: tempfile::TempDir,
+    port: u16,
+    n_requests: Arc<AtomicU64>,
+}
+
+impl Lab {
+    fn new() -> Lab {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let n_requests = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&n_requests);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let counter = Arc::clone(&counter);
+                std::thread::spawn(move || answer_all(stream, &counter));
+            }
+        });
+        Lab { folder: tempfile::tempdir().unwrap(), port, n_requests }
+    }
+
+    fn project(&self, name: &str) -> PathBuf {
+        let root = self.folder.path().join(name);
+        assert!(affectory(&root, &["init", root.to_str().unwrap()]).output().unwrap().status.success());
+        let settings = "contact = \"lab@example.org\"\n[fetch]\npause_ms = 5\nper_host = 2\nconcurrency = 16\n\
+                        open_networks = [\"127.0.0.0/8\"]\n";
+        std::fs::write(root.join("collect.toml"), settings).unwrap();
+        let urls: Vec<String> =
+            (0..N).map(|n| format!("http://127.0.0.{}:{}/{n}.jpg", 1 + n % HOSTS, self.port)).collect();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let project = Project::open(&root).await.unwrap();
+            loopback::put_on_the_list(&project, &urls).await;
+            project.catalog.close().await;
+        });
+        root
+    }
+}
+
+/// Of ten addresses one is gone and one is a web page; the others are pictures without faces, some of them twice.
+fn answer_all(mut stream: TcpStream, counter: &AtomicU64) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+    while let Some(first) = lines.next() {
+        while lines.next().is_some_and(|line| !line.is_empty()) {}
+        let path = first.split(' ').nth(1).unwrap_or_default();
+        let number: Option<usize> = path.trim_matches('/').trim_end_matches(".jpg").parse().ok();
+        let (status, body) = match number {
+            None => ("404 Not Found", Vec::new()),
+            Some(n) if n % 10 == 3 => ("410 Gone", Vec::new()),
+            Some(n) if n % 10 == 7 => ("200 OK", b"<html>no picture</html>".to_vec()),
+            Some(n) => ("200 OK", picture(n / 2)),
+        };
+        if number.is_some() {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
+        if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).is_err() {
+            return;
+        }
+    }
+}
+
+fn picture(n: usize) -> Vec<u8> {
+    encode_jpeg(&RgbImage::filled(40, 40 + (n / 256) as u32, [n as u8, 100, 200]), 95).unwrap()
+}
+
+fn affectory(project: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_affectory"));
+    command.env_remove("AFFECTORY_LOG").stdin(Stdio::null()).arg("--project").arg(project).args(args);
+    command
+}
+
+fn json(project: &Path, args: &[&str]) -> serde_json::Value {
+    let output = affectory(project, &[&["--json"], args].concat()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn said(output: Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A nats-server of our own, whose streams outlive it.
+struct Nats {
+    program: PathBuf,
+    folder: tempfile::TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Nats {
+    fn start() -> Option<Nats> {
+        let Some(program) = std::env::var_os("AFFECTORY_TEST_NATS_SERVER").map(PathBuf::from) else {
+            println!("SKIPPED: AFFECTORY_TEST_NATS_SERVER names no nats-server (scripts/test-servers start)");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Self::run(&program, folder.path(), port);
+        Some(Nats { program, folder, port, child })
+    }
+
+    fn run(program: &Path, folder: &Path, port: u16) -> Child {
+        let args = ["-js", "-a", "127.0.0.1", "-p", &port.to_string(), "-sd", folder.to_str().unwrap()];
+        let child = Command::new(program).args(args).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("nats-server answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        child
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.child = Self::run(&self.program, self.folder.path(), self.port);
+    }
+
+    /// Makes this server the queue of a project.
+    fn serve(&self, project: &Path) {
+        let path = project.join("affectory.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let queue = format!("{text}\n[queue]\nservers = [\"nats://127.0.0.1:{}\"]\nname = \"lab\"\n", self.port);
+        std::fs::write(path, queue).unwrap();
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(120), "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+fn worker(project: &Path) -> Child {
+    affectory(project, &["--json", "worker", "--exit-when-idle", "15"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Everything that must not depend on who did the work: how each address ended, which images there are, how each was judged.
+fn end_of(project: &Path) -> (Vec<String>, Vec<String>, serde_json::Value) {
+    let listed = affectory(project, &["collect", "list"]).output().unwrap();
+    let mut addresses: Vec<String> = String::from_utf8(listed.stdout).unwrap().lines().map(str::to_owned).collect();
+    addresses.sort();
+    let mut objects: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir(project.join("objects")).unwrap() {
+        let names = std::fs::read_dir(entry.unwrap().path()).unwrap();
+        objects.extend(names.map(|name| name.unwrap().file_name().into_string().unwrap()));
+    }
+    objects.sort();
+    (addresses, objects, json(project, &["faces", "status"]))
+}
+
+#[test]
+fn whoever_is_killed_nothing_is_lost_and_nothing_is_done_twice() {
+    let Some(mut nats) = Nats::start() else { return };
+    let lab = Lab::new();
+    let alone = lab.project("alone");
+    json(&alone, &["collect", "run", "--no-search"]);
+    let n_alone = lab.n_requests.swap(0, Ordering::Relaxed);
+    assert_eq!(n_alone, N as u64);
+
+    let shared = lab.project("shared");
+    nats.serve(&shared);
+    let mut dispatcher = affectory(&shared, &["dispatch", "--until-done", "--ahead", "4"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut workers: Vec<Child> = (0..3).map(|_| worker(&shared)).collect();
+    let n_done = |part: usize| lab.n_requests.load(Ordering::Relaxed) >= (N * part / 10) as u64;
+    wait_until("a tenth is fetched", || n_done(1));
+    workers[0].kill().unwrap();
+    workers[0].wait().unwrap();
+    // It frees what the dead one held; on another machine that would take until the leases end.
+    workers.push(worker(&shared));
+    wait_until("three tenths are fetched", || n_done(3));
+    nats.kill();
+    std::thread::sleep(Duration::from_secs(1));
+    nats.start_again();
+    wait_until("half is fetched", || n_done(5));
+    dispatcher.kill().unwrap();
+    dispatcher.wait().unwrap();
+    // Asked to end, it ends what it has begun and gives the rest back.
+    signal(&workers[1], "-TERM");
+    let left = workers.remove(1).wait_with_output().unwrap();
+    let said_left = said(left.clone());
+    assert!(left.status.success(), "{said_left}");
+    let dispatched = affectory(&shared, &["--json", "dispatch", "--until-done"]).output().unwrap();
+    assert!(dispatched.status.success(), "{}", said(dispatched));
+    let mut n_shards = 0;
+    for child in workers.drain(1..) {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(output));
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        n_shards += document["fetch"]["shards"]["done"].as_u64().unwrap();
+        assert!(document["faces"]["work"]["images"].as_u64().unwrap() > 0, "{document}");
+    }
+    assert!(n_shards > 0);
+    assert_eq!(end_of(&shared), end_of(&alone));
+    // A fetch that was under way when its worker died is done again, and no other.
+    let n_shared = lab.n_requests.load(Ordering::Relaxed);
+    assert!((N as u64..=(N + 2 * 500) as u64).contains(&n_shared), "{n_shared} requests for {N} addresses");
+    let queue = json(&shared, &["queue"]);
+    for stage in ["fetch", "faces"] {
+        assert_eq!(queue["stages"][stage], serde_json::json!({ "waiting": 0, "in_work": 0 }), "{queue}");
+    }
+}
+
+#[test]
+fn a_shard_that_makes_no_sense_is_given_up_with_the_reason() {
+    let Some(nats) = Nats::start() else { return };
+    let lab = Lab::new();
+    let project = lab.project("p");
+    nats.serve(&project);
+    // Makes the streams.
+    assert_eq!(json(&project, &["queue"])["given_up"], 0);
+    let mut stream = TcpStream::connect(("127.0.0.1", nats.port)).unwrap();
+    for (subject, payload) in [
+        ("lab.work.fetch", "\u{1b}[31mnonsense"),
+        ("lab.work.faces", "{\"stage\":\"fetch\",\"hosts\":[{\"host\":\"a\",\"at_most\":1,\"first\":null}]}"),
+    ] {
+        write!(stream, "CONNECT {{\"verbose\":false}}\r\nPUB {subject} {}\r\n{payload}\r\nPING\r\n", payload.len())
+            .unwrap();
+    }
+    // The information, and the answers to both pings.
+    let mut heard = Vec::new();
+    wait_until("it heard us", || {
+        let mut buffer = [0; 4096];
+        let n = stream.read(&mut buffer).unwrap();
+        heard.extend_from_slice(&buffer[..n]);
+        String::from_utf8_lossy(&heard).matches("PONG").count() == 2
+    });
+    json(&project, &["worker", "--exit-when-idle", "2"]);
+    let queue = json(&project, &["queue"]);
+    let reasons = queue["last_given_up"].to_string();
+    assert!(queue["given_up"] == 2 && reasons.contains("not a shard") && reasons.contains("another stage"), "{queue}");
+    let text = said(affectory(&project, &["queue"]).output().unwrap());
+    assert!(!text.contains('\u{1b}') && text.contains("given up  2"), "{text}");
+}
+
+#[test]
+fn a_queue_that_is_not_there_is_one_line_that_says_what_to_do() {
+    let lab = Lab::new();
+    let project = lab.project("p");
+    let told = |expected: &str| {
+        for command in [&["worker"][..], &["dispatch"], &["queue"]] {
+            let output = affectory(&project, command).output().unwrap();
+            assert_eq!(output.status.code(), Some(1));
+            let text = said(output);
+            assert!(text.contains(expected) && text.trim().lines().count() == 1, "{text}");
+        }
+    };
+    told("names no queue: add [queue]");
+    let path = project.join("affectory.toml");
+    let plain = std::fs::read_to_string(&path).unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (server, expected) in [
+        (format!("nats://127.0.0.1:{free}"), "is nats-server running there with JetStream"),
+        ("http://127.0.0.1".to_owned(), "does not begin with nats://"),
+        ("nats://me:secret@127.0.0.1".to_owned(), "take it out"),
+    ] {
+        std::fs::write(&path, format!("{plain}\n[queue]\nservers = [\"{server}\"]\n")).unwrap();
+        told(expected);
+    }
+    std::fs::write(&path, format!("{plain}\n[queue]\nservers = [\"nats://127.0.0.1\"]\nname = \"a.b\"\n")).unwrap();
+    told("name = \"a.b\"");
+}
