@@ -134,7 +134,7 @@ pub struct Init {
     /// `sqlite`, or a postgres:// URL (its password comes from AFFECTORY_DB_PASSWORD)
     #[arg(long, default_value = "sqlite")]
     pub catalog: String,
-    /// `local`, or a folder for the image store
+    /// `local`, a folder, or `s3://BUCKET/PREFIX` for the image store; keys and server come from AWS_... (docs/storage.md)
     #[arg(long, default_value = "local")]
     pub objects: String,
 }

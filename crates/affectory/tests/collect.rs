@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
+#[path = "../../catalog/tests/catalog/buckets.rs"]
+#[expect(dead_code, reason = "the catalogue's stories use more of it")]
+mod buckets;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -109,12 +113,54 @@ fn project(folder: &Path, name: &str, server: &str) -> PathBuf {
     project
 }
 
+/// A bucket that is away for seconds, twice, in the middle of it.
+#[test]
+fn a_collection_waits_for_a_bucket_that_is_away_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, s3) = (serve(), buckets::S3::start());
+    let (calm, far) = (project(folder.path(), "calm", &server), project(folder.path(), "far", &server));
+    json(&calm, &["collect", "run"]);
+    let config = far.join("affectory.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("\"local\"", "\"s3://faces/far\"")).unwrap();
+    let mut command = affectory(&far, &["--json", "collect", "run"]);
+    let child = command.envs(s3.variables()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..2 {
+        let before = s3.asked().len();
+        while s3.asked().len() < before + 40 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        s3.set(buckets::Fault::Busy(Instant::now() + Duration::from_secs(3)));
+        std::thread::sleep(Duration::from_secs(3));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(objects_in(&s3.file("far")), objects_in(&calm.join("objects")));
+    let outcomes = |project: &Path| json(project, &["collect", "status"])["outcomes"].clone();
+    assert_eq!(far_json(&far, &s3, &["collect", "status"])["outcomes"], outcomes(&calm));
+}
+
+fn far_json(project: &Path, s3: &buckets::S3, args: &[&str]) -> serde_json::Value {
+    let output = affectory(project, &[&["--json"], args].concat()).envs(s3.variables()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 /// The state that must not depend on what was killed: outcomes, hits, images, and the objects in the store.
 fn state(project: &Path) -> (serde_json::Value, serde_json::Value, Vec<String>) {
     let status = json(project, &["collect", "status"]);
     let counts = json(project, &["doctor"])["project"]["counts"].clone();
+    (
+        serde_json::json!([status["outcomes"], status["searches"], status["yield"]]),
+        counts,
+        objects_in(&project.join("objects")),
+    )
+}
+
+/// Names of the objects below a folder.
+fn objects_in(folder: &Path) -> Vec<String> {
     let mut objects = Vec::new();
-    let mut open = vec![project.join("objects")];
+    let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
             if entry.path().is_dir() {
@@ -126,7 +172,7 @@ fn state(project: &Path) -> (serde_json::Value, serde_json::Value, Vec<String>) 
     }
     objects.retain(|name| name.len() == 64);
     objects.sort();
-    (serde_json::json!([status["outcomes"], status["searches"], status["yield"]]), counts, objects)
+    objects
 }
 
 #[test]

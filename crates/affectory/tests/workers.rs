@@ -113,6 +113,7 @@ struct Nats {
 }
 
 impl Nats {
+    #[expect(clippy::disallowed_methods, reason = "a test asks where its server is")]
     fn start() -> Option<Nats> {
         let Some(program) = std::env::var_os("AFFECTORY_TEST_NATS_SERVER").map(PathBuf::from) else {
             println!("SKIPPED: AFFECTORY_TEST_NATS_SERVER names no nats-server (scripts/test-servers start)");

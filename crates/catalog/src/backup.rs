@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use affectory_core::Stop;
 
 use crate::project::{CATALOG_FILE, CONFIG_FILE};
+use crate::store::S3Place;
 use crate::{CatalogError, Project};
 
 /// What is in a project's folder beside the catalogue and the objects, and cannot be made anew.
@@ -26,10 +27,19 @@ pub struct Copied {
 /// Copies a project into a folder, also while a server runs on it. A copy that was stopped is gone on with.
 ///
 /// # Errors
-/// [`CatalogError::NotCopied`] for a project on PostgreSQL or with objects elsewhere; what the disk refuses.
+/// [`CatalogError::NotCopied`] for a project on PostgreSQL or with objects elsewhere, with what to do instead; what the
+/// disk refuses.
 pub async fn back_up(project: &Project, to: &Path, stop: &Stop) -> Result<Copied, CatalogError> {
-    if project.config.objects != "local" {
-        return Err(CatalogError::NotCopied("its objects lie elsewhere: copy them by that store's own tools"));
+    match project.config.objects.as_str() {
+        "local" => {}
+        // A copy on this disk of what is kept on S3 so that it need not be on this disk would serve nobody.
+        objects if S3Place::is_meant(objects) => {
+            return Err(CatalogError::NotCopied(
+                "its objects lie on S3: let the bucket keep versions and a second copy elsewhere (or `aws s3 sync`), after \
+                 the catalogue was copied; docs/storage.md says how",
+            ));
+        }
+        _ => return Err(CatalogError::NotCopied("its objects lie in another folder: copy that by your own tools")),
     }
     make(to)?;
     let partial = to.join("catalog.partial");

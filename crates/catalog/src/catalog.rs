@@ -18,6 +18,7 @@ mod import;
 mod labels;
 mod lessons;
 mod letters;
+mod objects;
 mod pace;
 mod persons;
 mod pools;
@@ -35,6 +36,7 @@ mod write_log;
 pub use read_log::LogReader;
 
 pub use audit::COMMAND_LINE;
+pub(crate) use objects::NamedBy;
 pub use persons::NotErased;
 
 use std::fs::OpenOptions;

@@ -85,6 +85,14 @@ pub enum CatalogError {
         #[source]
         source: object_store::Error,
     },
+    /// The bucket refused, or was not reached for minutes.
+    #[error("the image store {place} failed: {problem}")]
+    S3 {
+        /// The bucket and prefix.
+        place: String,
+        /// What happened and what to do.
+        problem: String,
+    },
     /// What was stored could not be brought onto the disk.
     #[error("the image store could not be flushed to the disk")]
     Flush(#[source] std::io::Error),

@@ -7,6 +7,7 @@
 
 mod annotating;
 mod backup;
+mod carrying;
 mod catalog;
 mod challenging;
 mod collection;
@@ -27,6 +28,7 @@ pub use annotating::{
     RatingRow, Strategy, Suggestion, SureSuggestion,
 };
 pub use backup::{Copied, back_up, restore};
+pub use carrying::{Carried, move_objects};
 pub use catalog::{COMMAND_LINE, Catalog, LogReader, NotErased};
 pub use challenging::{
     BoardRow, ChallengeMetric, ChallengeRow, ChallengeTask, Half, NewChallenge, NewScore, NewSubmission, Phase,
@@ -44,7 +46,7 @@ pub use portal::{
     Applicant, DeliveryRow, DownloadEvent, DownloadRow, GrantRow, Holder, LetterRow, LinkWord, MemberRow, NewLetter,
     NewRequest, NoteRow, PackageRow, RequestChange, RequestRow, RequestState, Student, TokenRow, WithdrawalRow,
 };
-pub use project::{Project, ProjectConfig, QueueConfig};
+pub use project::{Project, ProjectConfig, QueueConfig, Secrets};
 pub use records::{
     Annotation, AnnotatorKind, ConsensusRow, ConsensusRunRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan,
     GivenFaceUpdate, ImageRow, ImportItem, ImportOutcome, LabelledFace, NewAnnotation, NewConsensusRun, NewFace,
@@ -55,4 +57,4 @@ pub use reporting::{
     AddressCounts, CollectionTotals, CopyCount, FaceSample, FetchedImageTotals, FindingCount, FindingPlace, HostCount,
     ImageLook, IntentVotes, LicenseCount, QueryCount, QueryCounts, UnusableCount,
 };
-pub use store::ImageStore;
+pub use store::{ImageStore, Patience, S3Access};

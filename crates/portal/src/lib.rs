@@ -18,6 +18,6 @@ pub use letters::Letters;
 pub use mail::Mailer;
 pub use published::{Baseline, Published, gather};
 pub use settings::{
-    AccessRules, ClauseText, Database, DeliveryRules, MailSecurity, MailSettings, Offer, PortalSettings, SETTINGS_FILE,
-    TEMPLATE, is_address,
+    AccessRules, ClauseText, Database, DeliverFrom, DeliveryRules, MailSecurity, MailSettings, Offer, PortalSettings,
+    SETTINGS_FILE, TEMPLATE, is_address,
 };

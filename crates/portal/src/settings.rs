@@ -141,11 +141,24 @@ pub struct DeliveryRules {
     pub streams: u32,
     /// How many times an archive's size may go out in 24 hours under one grant.
     pub archives_a_day: u32,
+    /// Who sends archives.
+    pub deliver_from: DeliverFrom,
+}
+
+/// Who sends archives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliverFrom {
+    /// `serve` itself: an access that ends, ends in the middle of a download.
+    #[default]
+    Server,
+    /// The project's bucket: after its checks `serve` answers with a link that is good for a minute.
+    Store,
 }
 
 impl Default for DeliveryRules {
     fn default() -> Self {
-        DeliveryRules { streams: 8, archives_a_day: 5 }
+        DeliveryRules { streams: 8, archives_a_day: 5, deliver_from: DeliverFrom::Server }
     }
 }
 

@@ -8,17 +8,18 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use affectory_catalog::{DeliveryRow, DownloadEvent, GrantRow, PackageRow};
 use affectory_core::{AccountId, DownloadId, GrantId};
-use affectory_portal::PortalError;
-use affectory_portal::delivery::{Layout, inputs_path, manifest_path, package_folder};
+use affectory_portal::delivery::{Layout, inputs_path, manifest_path, package_folder, shared_name};
+use affectory_portal::{DeliverFrom, PortalError};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{
-    ACCEPT, ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE,
-    RETRY_AFTER,
+    ACCEPT, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    IF_RANGE, LOCATION, RANGE, RETRY_AFTER,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -40,6 +41,9 @@ const BUFFERS_KEPT: usize = 64;
 
 /// How long an answer to "does the grant still hold?" is believed, ms.
 const BELIEVED_MS: i64 = 500;
+
+/// How long a link to the bucket can be followed; what is being sent by then is sent to its end.
+const LINK_LIFE: Duration = Duration::from_secs(60);
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -236,17 +240,20 @@ pub(crate) async fn list(
 
 /// A script that downloads everything with curl. Names and hashes are ours, so they need no quoting but the quotes.
 fn script(base: &str, grant: &GrantRow, files: &[(String, u64, String)]) -> String {
-    let names: String = files.iter().map(|(name, ..)| format!(" '{name}'")).collect();
+    let calls: String = files.iter().map(|(name, bytes, _)| format!("get '{name}' {bytes}\n")).collect();
     format!(
         "#!/bin/sh\n\
          # Downloads release {} into this folder, goes on where it was stopped, and checks it.\n\
          # It needs curl and sha256sum, and a personal token in the environment: AFFECTORY_TOKEN=... sh download.sh\n\
          set -eu\n\
          : \"${{AFFECTORY_TOKEN:?put a personal token into AFFECTORY_TOKEN}}\"\n\
-         for file in{names}; do\n  \
-           curl --fail --retry 20 --retry-delay 5 --retry-all-errors --continue-at - \\\n    \
-             --header \"Authorization: Bearer $AFFECTORY_TOKEN\" --output \"$file\" '{base}/files/{}/'\"$file\"\n\
-         done\n\
+         get() {{\n  \
+           # What is whole is not asked for again.\n  \
+           if [ -f \"$1\" ] && [ \"$(wc -c < \"$1\")\" -eq \"$2\" ]; then return; fi\n  \
+           curl --fail --location --retry 20 --retry-delay 5 --retry-all-errors --continue-at - \\\n    \
+             --header \"Authorization: Bearer $AFFECTORY_TOKEN\" --output \"$1\" '{base}/files/{}/'\"$1\"\n\
+         }}\n\
+         {calls}\
          sha256sum --check <<'END'\n{}END\n",
         grant.release,
         grant.id,
@@ -300,6 +307,8 @@ pub(crate) async fn file(
         }
     };
     let rules = &app.portal()?.settings.delivery;
+    let from_store = is_archive && rules.deliver_from == DeliverFrom::Store;
+    let shared = if from_store { shared_name(&app.project, &grant, package.revision) } else { None };
     let stream = app.deliveries.begin(grant.id, rules.streams);
     let stream = stream.ok_or_else(|| {
         WebError::TooMany(format!("{} downloads are running under this access: wait for one to end", rules.streams))
@@ -322,6 +331,11 @@ pub(crate) async fn file(
         at_ms: now_ms,
     };
     let id = app.downloads.record(vec![begun]).await?.pop().ok_or(WebError::Busy)?;
+    if let Some(name) = shared {
+        // How much goes out is not known to us: what was asked for counts.
+        let link = app.project.store.shared_link(&name, LINK_LIFE).await?;
+        return Ok(link_to(link.as_str()));
+    }
     let sending = Sending {
         grant: grant.id,
         account: visitor.account.id,
@@ -350,6 +364,16 @@ pub(crate) async fn file(
         insert(CONTENT_RANGE, format!("bytes {first}-{}/{size}", end - 1));
     }
     Ok(response)
+}
+
+/// Sends a client to the bucket; it repeats its `Range` there, and keeps its token to itself.
+fn link_to(link: &str) -> Response {
+    let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
+    if let Ok(link) = HeaderValue::from_str(link) {
+        response.headers_mut().insert(LOCATION, link);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// What a `Range` header asks for.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use affectory_catalog::RequestState;
-use affectory_portal::delivery::bring_up_to_date;
+use affectory_portal::delivery::{bring_up_to_date, take_back_ended};
 
-use crate::app::App;
+use crate::app::{App, Portal};
 use crate::failure::{WebError, causes};
 
 /// Letters are looked for this often.
@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Reminders are looked for every so many rounds.
 const REMIND_EVERY: u32 = 300;
 
-/// What is delivered is looked after every so many rounds.
+/// What is delivered, and what no longer, is looked after every so many rounds.
 const PREPARE_EVERY: u32 = 3;
 
 /// So long after its link has ended a request that nobody confirmed is forgotten, ms.
@@ -27,9 +27,23 @@ const DAY_MS: i64 = 86_400_000;
 /// Goes on until it is aborted.
 pub(crate) async fn keep_posting(app: Arc<App>) {
     let Some(portal) = &app.options.portal else { return };
+    // A large package takes hours; letters and the end of an access do not wait for it.
+    tokio::join!(post(&app, portal), prepare(&app, portal));
+}
+
+async fn prepare(app: &App, portal: &Portal) {
+    loop {
+        if let Err(error) = bring_up_to_date(&app.project, &portal.settings, || app.now_ms()).await {
+            tracing::error!(causes = causes(&error), "deliveries could not be prepared");
+        }
+        tokio::time::sleep(EVERY * PREPARE_EVERY).await;
+    }
+}
+
+async fn post(app: &App, portal: &Portal) {
     for round in 0_u32.. {
         if round.is_multiple_of(REMIND_EVERY)
-            && let Err(error) = remind(&app).await
+            && let Err(error) = remind(app).await
         {
             tracing::error!(causes = causes(&error), "nobody could be reminded");
         }
@@ -39,9 +53,9 @@ pub(crate) async fn keep_posting(app: Arc<App>) {
             tracing::error!(causes = causes(&error), "letters could not be sent");
         }
         if round.is_multiple_of(PREPARE_EVERY)
-            && let Err(error) = bring_up_to_date(&app.project, &portal.settings, || app.now_ms()).await
+            && let Err(error) = take_back_ended(&app.project, &portal.settings, || app.now_ms()).await
         {
-            tracing::error!(causes = causes(&error), "deliveries could not be prepared");
+            tracing::error!(causes = causes(&error), "archives could not be taken back");
         }
         tokio::time::sleep(EVERY).await;
     }

@@ -1,11 +1,12 @@
 //! `affectory doctor`: what was found on this machine and in this project?
 
+use affectory_catalog::Patience;
 use affectory_imaging::{ImageFormat, JPEG_DECODER};
 use affectory_learn::{Predictor, Recipe};
 use affectory_video::Ffmpeg;
 
-use super::{Context, ffmpeg, shown};
-use crate::environment::variable;
+use super::{Context, ffmpeg, secrets, shown};
+use crate::environment::{variable, worker_id};
 use crate::failure::printable;
 
 pub async fn run(context: &Context) -> anyhow::Result<()> {
@@ -45,13 +46,20 @@ pub async fn run(context: &Context) -> anyhow::Result<()> {
                 Ok(n) => format!("{n} entries, chain whole"),
                 Err(id) => format!("BROKEN at entry {id}"),
             };
+            // Somebody waits for the answer: the bucket is asked with less patience than a stage has.
+            let hurried = secrets().s3.with_patience(Patience::SHORT);
+            let objects = match project.check_store(&hurried, &worker_id()).await {
+                Ok(()) => "can be written, read and removed".to_owned(),
+                Err(error) => format!("FAILS: {}", printable(&format!("{:#}", anyhow::Error::new(error)))),
+            };
             text += &format!("project    {}\ncatalogue  {}\n", shown(&project.root), project.config.catalog);
+            text += &format!("objects    {}, {objects}\n", project.config.objects);
             text += &format!(
                 "rows       {} images, {} faces, {} annotations by {} annotators, {} releases\naudit      {audit}\n",
                 counts.images, counts.faces, counts.annotations, counts.annotators, counts.releases
             );
             json["project"] = serde_json::json!({
-                "root": project.root, "catalog": project.config.catalog, "counts": counts, "audit": audit,
+                "root": project.root, "catalog": project.config.catalog, "objects": project.config.objects, "store": objects, "counts": counts, "audit": audit,
             });
         }
         Err(error) => text += &format!("project    none: {error:#}\n"),

@@ -3,12 +3,12 @@
 use affectory_catalog::{Project, ProjectConfig};
 
 use super::evaluate::write_file;
-use super::{Context, password, shown};
+use super::{Context, secrets, shown};
 use crate::cli::Init;
 
 pub async fn run(context: &Context, args: Init) -> anyhow::Result<()> {
     let config = ProjectConfig { catalog: args.catalog, objects: args.objects, queue: None };
-    let project = Project::init_with(&args.dir, config, password().as_deref()).await?;
+    let project = Project::init_with(&args.dir, config, &secrets()).await?;
     // Nothing is sent before somebody has written a contact and a provider into it; a lab that brought its own keeps it.
     let settings = project.root.join(super::collect::SETTINGS_FILE);
     if !settings.exists() {

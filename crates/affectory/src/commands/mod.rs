@@ -28,7 +28,7 @@ mod workers;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use affectory_catalog::Project;
+use affectory_catalog::{Project, S3Access, Secrets};
 use affectory_core::Stop;
 use affectory_learn::Predictor;
 use anyhow::Context as _;
@@ -99,7 +99,7 @@ impl Context {
                 })?
             }
         };
-        Ok(Project::open_with(&dir, password().as_deref()).await?)
+        Ok(Project::open_with(&dir, &secrets()).await?)
     }
 
     /// Puts one document on stdout: `json` with `--json`, else the text.
@@ -132,9 +132,10 @@ fn model(name: Option<&str>) -> anyhow::Result<Predictor> {
     Ok(Predictor::open(name.unwrap_or("affectory-s"), &onnx_runtime())?)
 }
 
-/// The password of a PostgreSQL account; it never stands in a file.
-fn password() -> Option<String> {
-    environment::variable("AFFECTORY_DB_PASSWORD")
+/// What opens databases and buckets; it never stands in a file.
+fn secrets() -> Secrets {
+    let s3 = S3Access::new(environment::variables("AWS_"));
+    Secrets { postgres_password: environment::variable("AFFECTORY_DB_PASSWORD"), s3 }
 }
 
 /// A path as the terminal may show it.

@@ -7,7 +7,7 @@ use affectory_collect::{GrantedClient, parse};
 use affectory_core::Progress as _;
 use affectory_core::Sha256Hex;
 use affectory_portal::delivery::{Layout, bring_up_to_date, delivered_items, package_folder, read_leak, trace};
-use affectory_portal::{PortalSettings, SETTINGS_FILE, TEMPLATE};
+use affectory_portal::{DeliverFrom, PortalSettings, SETTINGS_FILE, TEMPLATE};
 use affectory_release::load_release;
 use anyhow::{Context as _, bail};
 use serde_json::json;
@@ -48,6 +48,11 @@ async fn check(context: &Context) -> anyhow::Result<()> {
     let project = context.open().await?;
     let settings = settings(&project.root)?;
     let releases = project.catalog.list_releases().await?;
+    if settings.delivery.deliver_from == DeliverFrom::Store && !project.store.can_share() {
+        bail!(
+            "{SETTINGS_FILE} says deliver_from = \"store\", and the objects are not on S3: move them, or say \"server\""
+        );
+    }
     let mut text = format!("{} by {}\n", printable(&settings.database.name), printable(&settings.database.licensor));
     for offer in &settings.releases {
         if !releases.iter().any(|row| row.release.name == offer.name) {

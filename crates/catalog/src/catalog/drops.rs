@@ -1,5 +1,7 @@
 //! Which fetched images need not be kept, and how do their bytes leave the store without a row ever being wrong?
 
+use std::time::Duration;
+
 use affectory_core::Sha256Hex;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -9,8 +11,12 @@ use crate::{Catalog, CatalogError, ImageStore};
 /// Deletions under way at a time.
 const IN_FLIGHT: usize = 16;
 
+/// How long a store may take for the deletions of a transaction.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 impl Catalog {
-    /// Takes the bytes of up to `limit` images without a usable face out of the store; says of how many. Only images
+    /// Takes the bytes of up to `limit` images without a usable face out of the store; says of how many, none where the
+    /// store takes too long. Only images
     /// that nothing but collecting brought: no import, no annotation, no release names them.
     ///
     /// The bytes go while imports wait for the transaction, and a kill in between repeats a deletion that changes
@@ -40,11 +46,13 @@ impl Catalog {
         if ids.is_empty() {
             return Ok(0);
         }
-        stream::iter(hashes)
+        let deletions = stream::iter(hashes)
             .map(|sha256| async move { store.delete(&sha256).await })
             .buffer_unordered(IN_FLIGHT)
-            .try_for_each(|()| async { Ok(()) })
-            .await?;
+            .try_for_each(|()| async { Ok(()) });
+        // Imports wait for us: a store that is away is asked again in another transaction.
+        let Ok(deleted) = tokio::time::timeout(PATIENCE, deletions).await else { return Ok(0) };
+        deleted?;
         let n_dropped = work
             .execute(
                 "update image set dropped_ms = $2

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
 mod annotating;
+mod buckets;
 mod challenging;
 mod collection;
 mod engines;
@@ -10,3 +11,4 @@ mod exchange;
 mod portal;
 mod reporting;
 mod store;
+mod stores;

@@ -4,11 +4,10 @@ use std::collections::HashSet;
 
 use crate::engines::{Engine, engines, hash, run_sql};
 use affectory_catalog::{
-    AnnotatorKind, Catalog, CatalogError, ConsensusRow, DetectedFace, FaceQuality, ImageStore, ImportItem,
-    ImportOutcome, NewAnnotation, NewFace, NewImage, NewRelease, NewSighting, ReleaseItemRow, ScanOutcome, ScanStatus,
+    AnnotatorKind, Catalog, CatalogError, ConsensusRow, DetectedFace, FaceQuality, ImportItem, ImportOutcome,
+    NewAnnotation, NewFace, NewImage, NewRelease, NewSighting, ReleaseItemRow, ScanOutcome, ScanStatus,
 };
 use affectory_core::{Arousal, BoundingBox, Expression, FaceId, Landmarks, PerceptualHash, Split, Valence};
-use bytes::Bytes;
 
 fn annotation(annotator: &str, expression: Expression, valence: f32) -> NewAnnotation {
     NewAnnotation {
@@ -216,23 +215,4 @@ async fn a_catalogue_from_a_newer_program_is_refused_and_left_as_it_is() {
         let refused = Catalog::connect(&url).await;
         assert!(matches!(refused, Err(CatalogError::NewerSchema { found: 99, known: 6 })), "{refused:?}");
     }
-}
-
-#[tokio::test]
-async fn the_store_keeps_bytes_once_and_notices_damage() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = ImageStore::local(folder.path()).unwrap();
-    let name = store.put(Bytes::from_static(b"face")).await.unwrap();
-    assert_eq!(store.put(Bytes::from_static(b"face")).await.unwrap(), name);
-    assert_eq!(store.read(&name).await.unwrap(), Bytes::from_static(b"face"));
-    assert!(matches!(store.read(&hash(1)).await, Err(CatalogError::NoObject(_))));
-    let files: Vec<_> = walk(folder.path());
-    assert_eq!(files.len(), 1);
-    std::fs::write(&files[0], b"fake").unwrap();
-    assert!(matches!(store.read(&name).await, Err(CatalogError::DamagedObject(_))));
-}
-
-fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }

@@ -1,13 +1,13 @@
 //! How does somebody get the files they were granted, from a server they name, with a token?
 //!
-//! Each file is written as `NAME.part`, goes on where it was stopped, and gets its name once its SHA-256 is right.
+//! The server may send us on to a store for the bytes: that gets no token. Each file is written as `NAME.part`, goes on where it was stopped, and gets its name once its SHA-256 is right.
 
 use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, IF_RANGE, RANGE, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, IF_RANGE, LOCATION, RANGE, RETRY_AFTER};
 use sha2::{Digest as _, Sha256};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
@@ -199,11 +199,25 @@ impl GrantedClient {
             .header(AUTHORIZATION, self.authorization.clone())
             .header(RANGE, format!("bytes={at}-"))
             .header(IF_RANGE, format!("\"{}\"", file.sha256));
+        let again = |reason: String| Ok(Attempt::Again { reason, wait: None, n_new: 0 });
         let mut response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Ok(Attempt::Again { reason: reason(&error), wait: None, n_new: 0 }),
+            Err(error) => return again(reason(&error)),
         };
+        let is_elsewhere = response.status() == StatusCode::TEMPORARY_REDIRECT;
+        if is_elsewhere {
+            let Some(link) = link_of(url, &response) else { return Err(refusal(url, response).await) };
+            // The link is all that is shown there: the token is for the server that the user named.
+            response = match self.http.get(link).header(RANGE, format!("bytes={at}-")).send().await {
+                Ok(response) => response,
+                Err(error) => return again(reason(&error.without_url())),
+            };
+        }
         let status = response.status();
+        if is_elsewhere && !status.is_success() {
+            // Its minute is over, or what it leads to was removed: whoever gave it says which.
+            return again(format!("the store says {status}"));
+        }
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
             let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             return Ok(Attempt::Again { reason: status.to_string(), wait: wait.map(Duration::from_secs), n_new: 0 });
@@ -232,6 +246,13 @@ impl GrantedClient {
         target.sync_all().await.map_err(failed("flush", part))?;
         Ok(outcome)
     }
+}
+
+/// Where a file is to be had instead; not over an open line if the server that says so is asked over a closed one.
+fn link_of(url: &Url, response: &reqwest::Response) -> Option<Url> {
+    let link = response.headers().get(LOCATION)?.to_str().ok()?;
+    let link = Url::parse(link).ok()?;
+    (link.scheme() == "https" || link.scheme() == "http" && url.scheme() == "http").then_some(link)
 }
 
 async fn refusal(url: &Url, response: reqwest::Response) -> GrantedError {

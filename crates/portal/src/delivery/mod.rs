@@ -7,8 +7,10 @@
 
 mod mark;
 mod pack;
+mod shared;
 mod trace;
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,10 +22,11 @@ use sha2::{Digest as _, Sha256};
 
 pub use mark::marked_manifest;
 pub use pack::{Layout, Piece, build};
+pub use shared::shared_name;
 pub use trace::{Leak, Suspicion, read_leak, trace};
 
 use crate::PortalError;
-use crate::settings::{Offer, PortalSettings};
+use crate::settings::{DeliverFrom, Offer, PortalSettings};
 
 /// Where a release's package lies.
 pub fn package_folder(project: &Project, release: &str, revision: u64) -> PathBuf {
@@ -42,9 +45,12 @@ pub struct Prepared {
     pub n_packages: u32,
     /// Recipients' copies that were prepared.
     pub n_copies: u32,
+    /// Archives that were stored in the project's bucket.
+    pub n_shared: u32,
 }
 
-/// Builds the packages that are missing or hold what was withdrawn since, and prepares each recipient's copy. For the
+/// Builds the packages that are missing or hold what was withdrawn since, and prepares each recipient's copy; with
+/// `deliver_from = "store"` archives go into the project's bucket, and from there when they may no longer be had. For the
 /// server every few seconds, and for the command line; of two at once the second waits for the next round.
 ///
 /// # Errors
@@ -55,6 +61,9 @@ pub async fn bring_up_to_date(
     now_ms: impl Fn() -> i64 + Send + Sync,
 ) -> Result<Prepared, PortalError> {
     let mut prepared = Prepared::default();
+    // Before a package is replaced: what it shared is known from its folder only.
+    take_back_ended(project, settings, &now_ms).await?;
+    let shares = shares(project, settings);
     let (catalog, releases) = (&project.catalog, project.catalog.list_releases().await?);
     let grants = catalog.list_grants().await?;
     for offer in &settings.releases {
@@ -66,36 +75,92 @@ pub async fn bring_up_to_date(
         }
         let n_withdrawn = catalog.count_withdrawn(row.id).await?;
         let last = catalog.find_package(row.id).await?;
-        let is_fresh = last.as_ref().is_some_and(|package| package.n_withdrawn == n_withdrawn);
-        let delivered = match &last {
-            Some(package) if is_fresh => catalog.list_deliveries(package.id).await?,
-            _ => vec![],
+        let fresh = last.clone().filter(|package| package.n_withdrawn == n_withdrawn);
+        let delivered = match &fresh {
+            Some(package) => catalog.list_deliveries(package.id).await?,
+            None => vec![],
         };
-        if is_fresh && open.iter().all(|grant| delivered.contains(&grant.id)) {
+        let is_shared = |grant: &GrantRow, revision| !shares || shared_name(project, grant, revision).is_some();
+        let all_delivered = open.iter().all(|grant| delivered.contains(&grant.id));
+        if let Some(package) = &fresh
+            && all_delivered
+            && open.iter().all(|grant| is_shared(grant, package.revision))
+        {
             continue;
         }
         let Some(_lock) = lock(project, &offer.name)? else { continue };
-        let release = load_release(project, &offer.name).await?;
-        // One list for the pack and for all copies: a release may have a million items.
-        let items = Arc::new(delivered_items(&release, offer));
-        let package = match last {
-            Some(package) if is_fresh => package,
-            last => {
-                prepared.n_packages += 1;
-                next_package(project, offer, (&release, &items), n_withdrawn, last, now_ms()).await?
+        let package = match fresh {
+            Some(package) if all_delivered => package,
+            fresh => {
+                let release = load_release(project, &offer.name).await?;
+                // One list for the pack and for all copies: a release may have a million items.
+                let items = Arc::new(delivered_items(&release, offer));
+                let package = match fresh {
+                    Some(package) => package,
+                    None => {
+                        prepared.n_packages += 1;
+                        next_package(project, offer, (&release, &items), n_withdrawn, last, now_ms()).await?
+                    }
+                };
+                let folder = package_folder(project, &offer.name, package.revision);
+                for grant in open.iter().filter(|grant| !delivered.contains(&grant.id)) {
+                    let (items, folder, grant) = (Arc::clone(&items), folder.clone(), GrantRow::clone(grant));
+                    let id = grant.id;
+                    let written = tokio::task::spawn_blocking(move || prepare(&folder, &items, &grant));
+                    let delivery = written.await.map_err(|error| PortalError::Thread(error.to_string()))??;
+                    catalog.record_delivery(id, package.id, &delivery, now_ms()).await?;
+                    prepared.n_copies += 1;
+                }
+                package
             }
         };
-        let folder = package_folder(project, &offer.name, package.revision);
-        for grant in open.into_iter().filter(|grant| !delivered.contains(&grant.id)) {
-            let (items, folder, grant) = (Arc::clone(&items), folder.clone(), grant.clone());
-            let id = grant.id;
-            let written = tokio::task::spawn_blocking(move || prepare(&folder, &items, &grant));
-            let delivery = written.await.map_err(|error| PortalError::Thread(error.to_string()))??;
-            catalog.record_delivery(id, package.id, &delivery, now_ms()).await?;
-            prepared.n_copies += 1;
+        // Last, for it takes long; the server sends what is not there yet.
+        for grant in open.into_iter().filter(|grant| !is_shared(grant, package.revision)) {
+            shared::share(project, grant, package.revision).await?;
+            prepared.n_shared += 1;
         }
     }
     Ok(prepared)
+}
+
+/// Removes archives from the project's bucket whose grants have ended, or that hold what was withdrawn. For the server every
+/// few seconds, also while copies are prepared.
+///
+/// # Errors
+/// What the catalogue, the bucket or the disk refuse; the next round tries again.
+pub async fn take_back_ended(
+    project: &Project,
+    settings: &PortalSettings,
+    now_ms: impl Fn() -> i64 + Send + Sync,
+) -> Result<(), PortalError> {
+    let catalog = &project.catalog;
+    let notes = shared::notes(project);
+    if notes.is_empty() {
+        return Ok(());
+    }
+    let grants = catalog.list_grants().await?;
+    let mut kept = HashMap::new();
+    for row in catalog.list_releases().await? {
+        let n_withdrawn = catalog.count_withdrawn(row.id).await?;
+        let package = catalog.find_package(row.id).await?.filter(|package| package.n_withdrawn == n_withdrawn);
+        if let Some(package) = package {
+            kept.insert(package_folder(project, &row.release.name, package.revision), row.id);
+        }
+    }
+    let shares = shares(project, settings);
+    for note in notes {
+        let release = kept.get(&note.folder);
+        let is_open =
+            |grant: &GrantRow| grant.id == note.grant && Some(&grant.release_id) == release && grant.is_open(now_ms());
+        if !shares || !grants.iter().any(is_open) {
+            shared::take_back(project, &note).await?;
+        }
+    }
+    Ok(())
+}
+
+fn shares(project: &Project, settings: &PortalSettings) -> bool {
+    settings.delivery.deliver_from == DeliverFrom::Store && project.store.can_share()
 }
 
 /// The table of a package's pictures without labels, where there is one.
