@@ -7,7 +7,7 @@ mod predict;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub use challenge::{
     ChallengeClose, ChallengeCommand, ChallengeCreate, ChallengeKeyFile, ChallengeName, ChallengeScore,
@@ -31,6 +31,18 @@ pub struct Cli {
     pub verbose: u8,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Reads the command line; also the command's name, such as `affectory collect run`.
+pub fn parse() -> Result<(Cli, String), clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut name = "affectory".to_owned();
+    let mut here = &matches;
+    while let Some((word, below)) = here.subcommand() {
+        name = format!("{name} {word}");
+        here = below;
+    }
+    Ok((Cli::from_arg_matches(&matches)?, name))
 }
 
 #[derive(Debug, Subcommand)]
@@ -89,6 +101,9 @@ pub enum Command {
     /// What is known of one person
     #[command(subcommand)]
     Person(PersonCommand),
+    /// Where the project keeps its catalogue
+    #[command(subcommand)]
+    Project(ProjectCommand),
     /// Copy the project, also while it is served
     Backup(Backup),
     /// Make a project of a copy
@@ -129,6 +144,20 @@ pub struct Init {
     /// `local`, or a folder for the image store
     #[arg(long, default_value = "local")]
     pub objects: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProjectCommand {
+    /// Move the catalogue to PostgreSQL, or back to SQLite; stop servers and workers first
+    Move(ProjectMove),
+}
+
+#[derive(Debug, Args)]
+pub struct ProjectMove {
+    /// `sqlite`, or the postgres:// URL of an empty database (its password comes from AFFECTORY_NEW_DB_PASSWORD or
+    /// AFFECTORY_DB_PASSWORD)
+    #[arg(long, value_name = "CATALOG")]
+    pub to: String,
 }
 
 #[derive(Debug, Subcommand)]

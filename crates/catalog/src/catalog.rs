@@ -34,6 +34,7 @@ mod write_log;
 pub use read_log::LogReader;
 
 pub use audit::COMMAND_LINE;
+pub(crate) use audit::record_move;
 pub use persons::NotErased;
 
 use std::fs::OpenOptions;
@@ -41,7 +42,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::database::Database;
-use crate::{CatalogError, schema};
+use crate::{CatalogError, moving, schema};
 
 /// The database, SQLite or PostgreSQL. Cheap to clone; all clones share one pool.
 #[derive(Debug, Clone)]
@@ -85,14 +86,7 @@ impl Catalog {
 
     /// Waits for statements under way and closes all connections.
     pub async fn close(&self) {
-        match &self.database {
-            Database::Sqlite(sqlites) => {
-                sqlites.readers.close().await;
-                // The last connection copies the write-ahead log into the file.
-                sqlites.writer.close().await;
-            }
-            Database::Postgres(pool) => pool.close().await,
-        }
+        self.database.close().await;
     }
 
     /// Keeps the engine's log of changes short, so that no commit has to. For a server, every few seconds.
@@ -116,6 +110,12 @@ impl Catalog {
 
     async fn migrated(database: Database) -> Result<Catalog, CatalogError> {
         schema::migrate(&database).await?;
-        Ok(Catalog { database })
+        let mut work = database.read().await.map_err(CatalogError::database("read the settings"))?;
+        let elsewhere = moving::closed(&mut work).await?;
+        drop(work);
+        match elsewhere {
+            Some(elsewhere) => Err(CatalogError::MovedAway(elsewhere)),
+            None => Ok(Catalog { database }),
+        }
     }
 }

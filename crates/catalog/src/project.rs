@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::backup::{flush, refused};
 use crate::{Catalog, CatalogError, ImageStore};
 
 pub(crate) const CONFIG_FILE: &str = "affectory.toml";
@@ -79,19 +80,7 @@ impl Project {
     /// # Errors
     /// As [`Project::open`].
     pub async fn open_with(dir: &Path, password: Option<&str>) -> Result<Project, CatalogError> {
-        let config_path = dir.join(CONFIG_FILE);
-        let text = match std::fs::read_to_string(&config_path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(CatalogError::NoProject(dir.to_owned()));
-            }
-            Err(source) => return Err(refused("read", &config_path)(source)),
-        };
-        let config: ProjectConfig = toml::from_str(&text).map_err(|error| CatalogError::BadConfig {
-            path: config_path.clone(),
-            reason: error.message().to_owned(),
-        })?;
-        check(&config, &config_path)?;
+        let config = read_config(dir)?;
         let catalog_path = dir.join(CATALOG_FILE);
         // SQLite would make a new, empty catalogue, and a user would think that everything is lost.
         if config.catalog == "sqlite" && !catalog_path.exists() {
@@ -131,8 +120,24 @@ impl Project {
     }
 }
 
+/// What `affectory.toml` of the project in `dir` says.
+pub(crate) fn read_config(dir: &Path) -> Result<ProjectConfig, CatalogError> {
+    let config_path = dir.join(CONFIG_FILE);
+    let text = match std::fs::read_to_string(&config_path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(CatalogError::NoProject(dir.to_owned()));
+        }
+        Err(source) => return Err(refused("read", &config_path)(source)),
+    };
+    let config: ProjectConfig = toml::from_str(&text)
+        .map_err(|error| CatalogError::BadConfig { path: config_path.clone(), reason: error.message().to_owned() })?;
+    check(&config, &config_path)?;
+    Ok(config)
+}
+
 /// Refuses what this program does not know, and a secret in a file that people copy and commit.
-fn check(config: &ProjectConfig, path: &Path) -> Result<(), CatalogError> {
+pub(crate) fn check(config: &ProjectConfig, path: &Path) -> Result<(), CatalogError> {
     let bad = |reason: String| Err(CatalogError::BadConfig { path: path.to_owned(), reason });
     let catalog = config.catalog.as_str();
     if catalog == "sqlite" {
@@ -158,9 +163,7 @@ fn write_config(path: &Path, config: &ProjectConfig) -> Result<(), CatalogError>
     let text = toml::to_string(config)
         .map_err(|error| CatalogError::BadConfig { path: path.to_owned(), reason: error.to_string() })?;
     let folder = path.parent().unwrap_or(path);
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(refused("write", path))?;
-    file.write_all(text.as_bytes()).map_err(refused("write", path))?;
-    file.as_file().sync_all().map_err(refused("write", path))?;
+    let file = beside(path, &text)?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -170,7 +173,28 @@ fn write_config(path: &Path, config: &ProjectConfig) -> Result<(), CatalogError>
     }
 }
 
-fn refused(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CatalogError {
-    let path = path.to_owned();
-    move |source| CatalogError::File { action, path, source }
+/// Writes another catalogue into `affectory.toml`, in one step; its other lines stay as they are.
+pub(crate) fn write_catalog(dir: &Path, config: &ProjectConfig) -> Result<(), CatalogError> {
+    let path = dir.join(CONFIG_FILE);
+    let bad = |reason: String| CatalogError::BadConfig { path: path.clone(), reason };
+    let whole = toml::to_string(config).map_err(|error| bad(error.to_string()))?;
+    let line = format!("catalog = {}", toml::Value::String(config.catalog.clone()));
+    let old = std::fs::read_to_string(&path).map_err(refused("read", &path))?;
+    let is_catalog = |line: &str| line.split('=').next().is_some_and(|key| key.trim() == "catalog");
+    let changed: Vec<&str> = old.lines().map(|text| if is_catalog(text) { line.as_str() } else { text }).collect();
+    let changed = changed.join("\n") + "\n";
+    // A file written in some other way of TOML's is written anew.
+    let is_right = toml::from_str::<ProjectConfig>(&changed).is_ok_and(|read| read == *config);
+    let file = beside(&path, if is_right { &changed } else { &whole })?;
+    file.persist(&path).map_err(|error| refused("write", &path)(error.error))?;
+    flush(dir)
+}
+
+/// A flushed file beside `path`, to be renamed.
+fn beside(path: &Path, text: &str) -> Result<tempfile::NamedTempFile, CatalogError> {
+    let folder = path.parent().unwrap_or(path);
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(refused("write", path))?;
+    file.write_all(text.as_bytes()).map_err(refused("write", path))?;
+    file.as_file().sync_all().map_err(refused("write", path))?;
+    Ok(file)
 }

@@ -1,5 +1,6 @@
 //! Which fetched images need not be kept, and how do their bytes leave the store without a row ever being wrong?
 
+use affectory_again::again;
 use affectory_core::Sha256Hex;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -9,6 +10,7 @@ use crate::{Catalog, CatalogError, ImageStore};
 /// Deletions under way at a time.
 const IN_FLIGHT: usize = 16;
 
+#[again]
 impl Catalog {
     /// Takes the bytes of up to `limit` images without a usable face out of the store; says of how many. Only images
     /// that nothing but collecting brought: no import, no annotation, no release names them.

@@ -7,6 +7,8 @@ mod challenging;
 mod collection;
 mod engines;
 mod exchange;
+mod moving;
+mod outage;
 mod portal;
 mod reporting;
 mod store;
