@@ -42,7 +42,8 @@ pub fn parse() -> Result<(Cli, String), clap::Error> {
         name = format!("{name} {word}");
         here = below;
     }
-    Ok((Cli::from_arg_matches(&matches)?, name))
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))?;
+    Ok((cli, name))
 }
 
 #[derive(Debug, Subcommand)]

@@ -257,6 +257,8 @@ macro_rules! bound {
 impl Work {
     /// Runs one statement; says how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, sqlx::Error> {
+        #[cfg(test)]
+        crate::plans::heard(sql, &values);
         Ok(match self {
             Work::Sqlite(work, _) => bound!(sql, values).execute(&mut **work).await?.rows_affected(),
             Work::Postgres(work, _) => bound!(sql, values).execute(&mut **work).await?.rows_affected(),
@@ -265,6 +267,8 @@ impl Work {
 
     /// Runs one statement and brings all its rows.
     pub(crate) async fn fetch(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, sqlx::Error> {
+        #[cfg(test)]
+        crate::plans::heard(sql, &values);
         Ok(match self {
             Work::Sqlite(work, _) => {
                 bound!(sql, values).fetch_all(&mut **work).await?.into_iter().map(Row::Sqlite).collect()
@@ -273,6 +277,23 @@ impl Work {
                 bound!(sql, values).fetch_all(&mut **work).await?.into_iter().map(Row::Postgres).collect()
             }
         })
+    }
+
+    /// The lines of the plan for a statement, which is not run.
+    #[cfg(test)]
+    pub(crate) async fn explain(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<String>, sqlx::Error> {
+        match self {
+            Work::Sqlite(work, _) => {
+                let explain = sqlx::AssertSqlSafe(format!("explain query plan {sql}"));
+                let rows = bound!(explain, values).fetch_all(&mut **work).await?;
+                rows.iter().map(|row| row.try_get(3)).collect()
+            }
+            Work::Postgres(work, _) => {
+                let explain = sqlx::AssertSqlSafe(format!("explain {sql}"));
+                let rows = bound!(explain, values).fetch_all(&mut **work).await?;
+                rows.iter().map(|row| row.try_get(0)).collect()
+            }
+        }
     }
 
     /// Runs one statement that was put together from the schema's own words.

@@ -15,6 +15,8 @@ mod error;
 mod exchange;
 mod moving;
 mod people;
+#[cfg(test)]
+mod plans;
 mod portal;
 mod postgres;
 mod project;

@@ -12,3 +12,4 @@ mod outage;
 mod portal;
 mod reporting;
 mod store;
+mod upgrade;

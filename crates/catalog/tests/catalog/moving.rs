@@ -64,7 +64,31 @@ async fn project_in(dir: &Path, catalog: &str) -> Project {
 }
 
 async fn moved(dir: &Path, to: &str, now_ms: i64) -> Result<Moved, CatalogError> {
-    move_catalog(dir, to, Passwords::default(), now_ms, |_| {}).await
+    let password = password();
+    let passwords = Passwords { from: password.as_deref(), to: password.as_deref() };
+    move_catalog(dir, to, passwords, now_ms, |_| {}).await
+}
+
+async fn opened(dir: &Path) -> Result<Project, CatalogError> {
+    Project::open_with(dir, password().as_deref()).await
+}
+
+/// The URL of an empty database as a project's file may have it, and the one with the password.
+async fn database(story: &str) -> (String, String) {
+    let [_, (url, _)] = databases(story).await;
+    let bare = match password() {
+        Some(password) => url.replacen(&format!(":{password}@"), "@", 1),
+        None => url.clone(),
+    };
+    (bare, url)
+}
+
+/// The password in the URL of the tests' server.
+fn password() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "a test asks where its server is")]
+    let server = std::env::var("AFFECTORY_TEST_POSTGRES").unwrap();
+    let account = server.split_once("://")?.1.rsplit_once('@')?.0;
+    Some(account.split_once(':')?.1.to_owned())
 }
 
 fn hashes(moved: &Moved) -> BTreeMap<String, String> {
@@ -73,7 +97,7 @@ fn hashes(moved: &Moved) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn a_catalogue_goes_to_postgresql_and_back_with_every_row_as_it_was() {
-    let [_, (url, _other)] = databases("moving").await;
+    let (url, full) = database("moving").await;
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("p");
     let old = project_in(&dir, "sqlite").await;
@@ -93,7 +117,7 @@ async fn a_catalogue_goes_to_postgresql_and_back_with_every_row_as_it_was() {
 
     let toml = std::fs::read_to_string(dir.join("affectory.toml")).unwrap();
     assert!(toml.starts_with("# ours\n") && toml.contains(&url), "{toml}");
-    let project = Project::open(&dir).await.unwrap();
+    let project = opened(&dir).await.unwrap();
     assert!(project.catalog.verify_audit().await.unwrap().is_ok());
     let audit = project.catalog.list_audit(None, 9).await.unwrap();
     assert_eq!((audit[0].action.as_str(), audit[0].time_ms), ("catalogue move", 100));
@@ -101,7 +125,7 @@ async fn a_catalogue_goes_to_postgresql_and_back_with_every_row_as_it_was() {
     assert_eq!(project.catalog.record_import(&[item(6_000)], 3).await.unwrap().images, 1);
     let again = moved(&dir, &url, 101).await;
     assert!(matches!(again, Err(CatalogError::NotMoved(_))), "{again:?}");
-    run_sql(&url, "delete from pool_face; delete from pool; delete from host where name = ''").await;
+    run_sql(&full, "delete from pool_face; delete from pool; delete from host where name = ''").await;
     let counts = project.catalog.project_counts().await.unwrap();
     project.catalog.close().await;
 
@@ -112,20 +136,20 @@ async fn a_catalogue_goes_to_postgresql_and_back_with_every_row_as_it_was() {
     assert_eq!(there.len(), back.len());
     assert_ne!(there["image"], back["image"]);
     assert!(dir.join("catalog.sqlite.moved-200").is_file() && !dir.join("catalog.sqlite.moving").exists());
-    let project = Project::open(&dir).await.unwrap();
+    let project = opened(&dir).await.unwrap();
     assert_eq!(project.config.catalog, "sqlite");
     assert_eq!(project.catalog.project_counts().await.unwrap(), counts);
     assert_eq!(project.catalog.verify_audit().await.unwrap(), Ok(3));
     assert_eq!(project.catalog.record_import(&[item(6_001)], 3).await.unwrap().images, 1);
-    let closed = Catalog::connect(&url).await;
+    let closed = Catalog::connect(&full).await;
     assert!(matches!(closed, Err(CatalogError::MovedAway(to)) if to == "sqlite"));
 }
 
 /// Straight from one server to another, and the same hashes as on the way by SQLite.
 #[tokio::test]
 async fn both_engines_hash_the_same_rows_alike() {
-    let [_, (first, _a)] = databases("moving_first").await;
-    let [_, (second, _b)] = databases("moving_second").await;
+    let (first, _) = database("moving_first").await;
+    let (second, _) = database("moving_second").await;
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("p");
     project_in(&dir, "sqlite").await.catalog.close().await;
@@ -144,7 +168,7 @@ async fn both_engines_hash_the_same_rows_alike() {
 
 #[tokio::test]
 async fn what_cannot_be_moved_stays_and_says_why() {
-    let [_, (url, _other)] = databases("not_moving").await;
+    let (url, full) = database("not_moving").await;
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("p");
     let project = project_in(&dir, "sqlite").await;
@@ -158,7 +182,7 @@ async fn what_cannot_be_moved_stays_and_says_why() {
     refused("mysql://x", "neither").await;
     refused("postgres://u:secret@h/d", "password").await;
     refused("sqlite", "already").await;
-    refused(&url.replace("affectory:affectory", "nobody").replace("affectory@", "nobody@"), "open the new").await;
+    refused(&url.replacen("://", "://nobody.", 1), "open the new").await;
     // An older program kept U+0000.
     run_sql(&sqlite, "insert into setting (name, value) values ('x', 'a' || char(0) || 'b')").await;
     refused(&url, "U+0000").await;
@@ -172,11 +196,11 @@ async fn what_cannot_be_moved_stays_and_says_why() {
     refused(&url, "face cannot be read").await;
     run_sql(&sqlite, "update face set sharpness = null where id = 5").await;
     // A row in the new database's way, then somebody else's tables.
-    run_sql(&url, "insert into host (name) values ('h')").await;
+    run_sql(&full, "insert into host (name) values ('h')").await;
     refused(&url, "holds a catalogue already").await;
-    run_sql(&url, "drop schema public cascade; create schema public; create table theirs (n bigint)").await;
+    run_sql(&full, "drop schema public cascade; create schema public; create table theirs (n bigint)").await;
     refused(&url, "another program").await;
-    run_sql(&url, "drop table theirs").await;
+    run_sql(&full, "drop table theirs").await;
     assert_eq!(project.catalog.record_import(&[item(9_000)], 2).await.unwrap().images, 1);
     project.catalog.close().await;
     moved(&dir, &url, 2).await.unwrap();
@@ -185,8 +209,8 @@ async fn what_cannot_be_moved_stays_and_says_why() {
 /// Of two moves at once one is done, and the other says where the catalogue went.
 #[tokio::test]
 async fn two_moves_at_once_are_one() {
-    let [_, (first, _a)] = databases("moving_at_once").await;
-    let [_, (second, _b)] = databases("moving_at_once_too").await;
+    let (first, _) = database("moving_at_once").await;
+    let (second, _) = database("moving_at_once_too").await;
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("p");
     project_in(&dir, "sqlite").await.catalog.close().await;
@@ -195,12 +219,12 @@ async fn two_moves_at_once_are_one() {
     done.unwrap();
     let line = refused.unwrap_err().to_string();
     assert!(line.contains("was moved to postgres://"), "{line}");
-    assert_eq!(Project::open(&dir).await.unwrap().catalog.project_counts().await.unwrap().images, 6_000);
+    assert_eq!(opened(&dir).await.unwrap().catalog.project_counts().await.unwrap().images, 6_000);
     // As after a kill between the old catalogue's end and the new line in affectory.toml: the same command goes on.
     let config = std::fs::read_to_string(dir.join("affectory.toml")).unwrap();
     let to = if config.contains(&second) { &second } else { &first };
     std::fs::write(dir.join("affectory.toml"), "catalog = \"sqlite\"\n").unwrap();
-    assert!(matches!(Project::open(&dir).await, Err(CatalogError::MovedAway(_))));
+    assert!(matches!(opened(&dir).await, Err(CatalogError::MovedAway(_))));
     assert!(moved(&dir, to, 2).await.unwrap().tables.is_empty());
-    assert_eq!(Project::open(&dir).await.unwrap().config.catalog, *to);
+    assert_eq!(opened(&dir).await.unwrap().config.catalog, *to);
 }
