@@ -173,6 +173,59 @@ fn an_import_killed_twelve_times_ends_as_an_undisturbed_one() {
     assert_eq!(counts(&wild), counts(&calm));
 }
 
+/// Kill -9 at any moment of a move: the project stays whole, and a move that is done lost nothing.
+#[test]
+fn a_move_to_postgresql_killed_ten_times_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let faces = drawn_faces(folder.path(), 1000);
+    let project = folder.path().join("p");
+    done(&run(&["init", text(&project)]));
+    done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
+    let counts = || -> serde_json::Value {
+        let output = run(&["--project", text(&project), "--json", "doctor"]);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["project"].clone()
+    };
+    let before = counts();
+    let copy = folder.path().join("copy");
+    done(&run(&["--project", text(&project), "backup", text(&copy)]));
+    let began = std::time::Instant::now();
+    done(&run(&["--project", text(&copy), "project", "move", "--to", &catalogue::empty_database()]));
+    let length = began.elapsed();
+    let is_moved = || std::fs::read_to_string(project.join("affectory.toml")).unwrap().contains("postgres://");
+    let mut n_killed = 0;
+    for after in moments(10, length) {
+        let to = catalogue::empty_database();
+        n_killed += u32::from(kill_after(&["--project", text(&project), "project", "move", "--to", &to], after));
+        // Between the old one's end and the new line in affectory.toml, the same command goes on.
+        if refused_because(&project, "was moved to") {
+            done(&run(&["--project", text(&project), "project", "move", "--to", &to]));
+        }
+        assert_eq!(counts()["counts"], before["counts"]);
+        if is_moved() {
+            break;
+        }
+    }
+    assert!(n_killed > 0, "no move was hit");
+    if !is_moved() {
+        let to = catalogue::empty_database();
+        let output = run(&["--project", text(&project), "--json", "project", "move", "--to", &to]);
+        done(&output);
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let faces = told["tables"].as_array().unwrap().iter().find(|table| table["table"] == "face").unwrap();
+        assert_eq!((faces["rows"].as_u64(), faces["sha256"].as_str().unwrap().len()), (Some(1000), 64));
+    }
+    assert_eq!(counts()["counts"], before["counts"]);
+    assert!(counts()["audit"].as_str().unwrap().contains("chain whole"));
+    manifest_of(&project, "r");
+    let line = refused(&run(&["--project", text(&project), "project", "move", "--to", "mysql://x"]), 1);
+    assert!(line.contains("neither"), "{line}");
+}
+
+fn refused_because(project: &Path, word: &str) -> bool {
+    let output = run(&["--project", text(project), "release", "list"]);
+    String::from_utf8_lossy(&output.stderr).contains(word)
+}
+
 #[test]
 fn a_training_killed_ten_times_ends_with_the_same_weights() {
     let folder = tempfile::tempdir().unwrap();

@@ -21,10 +21,12 @@ const CONNECTIONS: u32 = 8;
 /// What each connection asks for, unless `options` in its URL says otherwise. A statement that takes longer than the first
 /// is a mistake; one that waits longer than the second is told so; a process that stopped in a transaction holds its locks
 /// no longer than the third; and the server finds out in two minutes that the machine of a process is gone.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("statement_timeout", "5min"),
     ("lock_timeout", "1min"),
     ("idle_in_transaction_session_timeout", "1min"),
+    // "relation already exists, skipping" is no news.
+    ("client_min_messages", "warning"),
     ("tcp_keepalives_idle", "60"),
     ("tcp_keepalives_interval", "20"),
     ("tcp_keepalives_count", "3"),

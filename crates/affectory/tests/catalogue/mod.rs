@@ -1,7 +1,7 @@
 //! Which database do the projects of these tests have?
 //!
 //! SQLite, unless `AFFECTORY_TEST_CATALOG=postgres`: then each project has a database of its own on the server in
-//! `AFFECTORY_TEST_POSTGRES`, whose password stands in `PGPASSWORD`, as `scripts/test` sets them.
+//! `AFFECTORY_TEST_POSTGRES`, whose password stands in `PGPASSWORD`, as `scripts/test-servers` says them.
 
 #![expect(clippy::disallowed_methods, reason = "a test asks where its server is")]
 
@@ -22,23 +22,22 @@ impl Drop for Made {
     }
 }
 
-fn is_postgres() -> bool {
-    std::env::var("AFFECTORY_TEST_CATALOG").is_ok_and(|catalog| catalog == "postgres")
-}
-
 /// What `init --catalog` is to be given for a new project.
 pub fn catalog() -> String {
+    let is_postgres = std::env::var("AFFECTORY_TEST_CATALOG").is_ok_and(|catalog| catalog == "postgres");
+    if is_postgres { empty_database() } else { "sqlite".into() }
+}
+
+/// The URL of a new database, as a project's file may have it: the password comes from `PGPASSWORD`.
+pub fn empty_database() -> String {
     static N_MADE: AtomicU32 = AtomicU32::new(0);
-    if !is_postgres() {
-        return "sqlite".into();
-    }
     let name = format!("affectory_{}_{}", std::process::id(), N_MADE.fetch_add(1, Ordering::SeqCst));
     psql(&format!("create database {name}"));
     MADE.with_borrow_mut(|made| made.push(Made(name.clone())));
-    let (before, _) = server().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let server = server();
+    let (before, _) = server.rsplit_once('/').unwrap();
     let (scheme, rest) = before.split_once("://").unwrap();
     let (account, host) = rest.split_once('@').unwrap();
-    // The password comes from PGPASSWORD: a project's file may not have it.
     format!("{scheme}://{}@{host}/{name}", account.split(':').next().unwrap())
 }
 

@@ -32,9 +32,10 @@ async fn interrupted(url: &str) {
     let tables = VERSION_6.concat().replace("{identity}", identity);
     run_sql(url, &format!("create table schema_version (version bigint primary key); {tables} {tail}")).await;
     if is_sqlite {
-        return run_sql(url, INTERRUPTED).await;
+        return run_sql(url, &format!("begin; {INTERRUPTED} commit;")).await;
     }
-    run_sql(url, &INTERRUPTED.replace(") values (", ") overriding system value values (")).await;
+    let rows = INTERRUPTED.replace(") values (", ") overriding system value values (");
+    run_sql(url, &format!("begin; {rows} commit;")).await;
     let next_ids = "do $$ declare name text; begin
         for name in select table_name from information_schema.columns where is_identity = 'YES' loop
             execute format('select setval(pg_get_serial_sequence(%L, ''id''), greatest(max(id), 1)) from %I',
