@@ -1,5 +1,5 @@
 // Where does a story get a browser, a project with faces, a server and a signed-in annotator from?
-import { spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,6 +26,7 @@ export function startBrowser() {
  *
  * @param {(run: (args: string[], input?: string) => string, project: string) => void} prepare what is done before it serves
  * @returns {Promise<{url: string, pool: number, project: string, run: (args: string[], input?: string) => string,
+ *   sql: (statement: string) => void,
  *   account: (role?: string, language?: string) => {email: string, password: string},
  *   signIn: (context: import("playwright-core").BrowserContext, account: {email: string, password: string}) =>
  *   Promise<void>, kill: () => Promise<void>, restart: () => Promise<void>, stop: () => Promise<void>}>}
@@ -40,7 +41,8 @@ export async function startProject(prepare = () => {}) {
     if (status !== 0) throw new Error(`affectory ${args.join(" ")}: ${stderr}`);
     return stdout;
   };
-  run(["init", project]);
+  const catalog = newCatalog();
+  run(["init", project, "--catalog", catalog.url]);
   run(["import", "folder", drawFaces(join(folder, "faces"))]);
   const pool = JSON.parse(run(["--json", "pools", "add", "stories", "--labelled", "--overlap", "100", "--annotators", "90"])).pool;
   let n_accounts = 0;
@@ -79,6 +81,7 @@ export async function startProject(prepare = () => {}) {
     pool,
     project,
     run,
+    sql: (statement) => changeBehind(catalog.url, project, statement),
     account,
     async signIn(context, { email, password }) {
       const page = await context.newPage();
@@ -95,8 +98,36 @@ export async function startProject(prepare = () => {}) {
     async stop() {
       await end("SIGTERM");
       rmSync(folder, { recursive: true });
+      catalog.drop();
     },
   };
+}
+
+/**
+ * SQLite, unless AFFECTORY_TEST_CATALOG=postgres: then a database of its own on the server in AFFECTORY_TEST_POSTGRES, whose
+ * password stands in PGPASSWORD, as scripts/test sets them.
+ * @returns {{url: string, drop: () => void}}
+ */
+function newCatalog() {
+  if (process.env.AFFECTORY_TEST_CATALOG !== "postgres") return { url: "sqlite", drop() {} };
+  const server = process.env.AFFECTORY_TEST_POSTGRES;
+  const name = `affectory_e2e_${process.pid}`;
+  psql(server, `create database ${name}`);
+  const url = new URL(server);
+  url.password = "";
+  url.pathname = `/${name}`;
+  return { url: url.href, drop: () => psql(server, `drop database ${name} with (force)`) };
+}
+
+/** Changes a project's rows past the program, as time would. */
+function changeBehind(url, project, statement) {
+  if (url !== "sqlite") return psql(url, statement);
+  const script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], 30); c.execute(sys.argv[2]); c.commit()";
+  execFileSync("python3", ["-c", script, join(project, "catalog.sqlite"), statement]);
+}
+
+function psql(url, statement) {
+  execFileSync("psql", [url, "--quiet", "--command", statement]);
 }
 
 /**

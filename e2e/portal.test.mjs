@@ -257,7 +257,7 @@ test("a student is sent to the supervisor, who owns the request; a link opens on
   await late.goto(old);
   await late.getByRole("button", { name: "Go on to the agreement" }).waitFor();
   const earlier = "update access_request set token_expires_ms = token_expires_ms - 7 * 86400000 where email = 'late@uni.example'";
-  execFileSync("python3", ["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], 30); c.execute(sys.argv[2]); c.commit()", join(project.project, "catalog.sqlite"), earlier]);
+  project.sql(earlier);
   await late.goto(old);
   await late.getByText("This link was used, or it has expired.").waitFor();
 

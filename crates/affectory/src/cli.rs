@@ -8,7 +8,7 @@ mod workers;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub use challenge::{
     ChallengeClose, ChallengeCommand, ChallengeCreate, ChallengeKeyFile, ChallengeName, ChallengeScore,
@@ -33,6 +33,19 @@ pub struct Cli {
     pub verbose: u8,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Reads the command line; also the command's name, such as `affectory collect run`.
+pub fn parse() -> Result<(Cli, String), clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut name = "affectory".to_owned();
+    let mut here = &matches;
+    while let Some((word, below)) = here.subcommand() {
+        name = format!("{name} {word}");
+        here = below;
+    }
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))?;
+    Ok((cli, name))
 }
 
 #[derive(Debug, Subcommand)]
@@ -91,6 +104,9 @@ pub enum Command {
     /// What is known of one person
     #[command(subcommand)]
     Person(PersonCommand),
+    /// Where the project keeps its catalogue
+    #[command(subcommand)]
+    Project(ProjectCommand),
     /// Copy the project, also while it is served
     Backup(Backup),
     /// Make a project of a copy
@@ -137,6 +153,20 @@ pub struct Init {
     /// `local`, a folder, or `s3://BUCKET/PREFIX` for the image store; keys and server come from AWS_... (docs/storage.md)
     #[arg(long, default_value = "local")]
     pub objects: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProjectCommand {
+    /// Move the catalogue to PostgreSQL or the images to S3, or back; stop servers and workers first
+    Move(ProjectMove),
+}
+
+#[derive(Debug, Args)]
+pub struct ProjectMove {
+    /// The catalogue: `sqlite`, or the postgres:// URL of an empty database (its password comes from
+    /// AFFECTORY_NEW_DB_PASSWORD or AFFECTORY_DB_PASSWORD). The images: `local`, a folder, or s3://BUCKET/PREFIX
+    #[arg(long, value_name = "PLACE")]
+    pub to: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,17 +8,16 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse() {
-        Ok(cli) => cli,
+    let (cli, name) = match cli::parse() {
+        Ok(parsed) => parsed,
         Err(error) => return failure::usage(&error),
     };
     if matches!(cli.command, cli::Command::CheckAgreement) {
         return commands::check_agreement();
     }
     terminal::start_logging(cli.verbose);
+    affectory_catalog::name_this_process(&name);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&anyhow::Error::new(error).context("failed to start")),

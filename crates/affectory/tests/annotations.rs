@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
+mod catalogue;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -50,7 +52,7 @@ fn what_annotators_said_is_agreed_on_exported_and_imported_elsewhere() {
     std::fs::write(folder.path().join("labelled.csv"), labelled).unwrap();
     std::fs::write(folder.path().join("bare.csv"), bare).unwrap();
     for (project, table) in [(&a, "labelled.csv"), (&b, "bare.csv")] {
-        done(project, &["init", project.to_str().unwrap()]);
+        done(project, &["init", project.to_str().unwrap(), "--catalog", &catalogue::catalog()]);
         done(project, &["import", "csv", folder.path().join(table).to_str().unwrap()]);
     }
     assert!(refused(&b, &["annotations", "consensus"]).contains("nobody has said"));
@@ -100,7 +102,7 @@ fn a_lead_makes_accounts_and_pools_at_the_command_line() {
         let png = affectory_imaging::encode_png(&face.image).unwrap();
         std::fs::write(folder.path().join(format!("faces/happy/{number}.png")), png).unwrap();
     }
-    done(&project, &["init", project.to_str().unwrap()]);
+    done(&project, &["init", project.to_str().unwrap(), "--catalog", &catalogue::catalog()]);
     assert!(refused(&project, &["serve"]).contains("accounts add"), "nobody could sign in");
     assert!(refused(&project, &["accounts", "add", "a@lab.org"]).contains("--password-stdin"));
     assert!(refused(&project, &["pools", "add", "p"]).contains("import"));

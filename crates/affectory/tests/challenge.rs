@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
+mod catalogue;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -76,7 +78,7 @@ impl Lab {
 fn a_challenge_runs_a_killed_scorer_records_once_and_no_command_says_a_label() {
     let lab = Lab { folder: tempfile::tempdir().unwrap() };
     let mut heard: Vec<(bool, String)> = Vec::new();
-    assert!(lab.said(&["init", &lab.path("p")]).0);
+    assert!(lab.said(&["init", &lab.path("p"), "--catalog", &catalogue::catalog()]).0);
     let truth_file = lab.folder.path().join("truth.csv");
     std::fs::write(&truth_file, truth()).unwrap();
     let (done, text) = lab.create("faces", &truth_file);
@@ -160,7 +162,11 @@ fn a_challenge_runs_a_killed_scorer_records_once_and_no_command_says_a_label() {
     }
     heard.push(lab.said(&["challenge", "close", "faces"]));
     runtime.block_on(project.catalog.close());
-    let dump = std::fs::read(lab.folder.path().join("p/catalog.sqlite")).unwrap();
+    let dump = match project.config.catalog.as_str() {
+        "sqlite" => std::fs::read(lab.folder.path().join("p/catalog.sqlite")).unwrap(),
+        url => Command::new("pg_dump").arg(url).output().unwrap().stdout,
+    };
+    assert!(dump.len() > 10_000);
     heard.push((true, String::from_utf8_lossy(&dump).into_owned()));
 
     let values: Vec<String> = (0..=N).map(valence).collect();

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
+mod catalogue;
+
 #[path = "../../catalog/tests/catalog/buckets.rs"]
 #[expect(dead_code, reason = "the catalogue's stories use more of it")]
 mod buckets;
@@ -105,7 +107,11 @@ fn project(folder: &Path, name: &str, server: &str) -> PathBuf {
     // There before the project is: `init` leaves it alone.
     std::fs::create_dir(&project).unwrap();
     std::fs::write(project.join("collect.toml"), &settings).unwrap();
-    let init = Command::new(env!("CARGO_BIN_EXE_affectory")).arg("init").arg(&project).output().unwrap();
+    let init = Command::new(env!("CARGO_BIN_EXE_affectory"))
+        .args(["init", "--catalog", &catalogue::catalog()])
+        .arg(&project)
+        .output()
+        .unwrap();
     assert!(init.status.success());
     assert_eq!(std::fs::read_to_string(project.join("collect.toml")).unwrap(), settings);
     let planned = json(&project, &["collect", "plan", "--limit", "2"]);
@@ -218,7 +224,14 @@ fn picky_project(folder: &Path, name: &str, server: &str, usable_px: u32) -> Pat
          [faces]\nusable_px = {usable_px}\ndrop_unusable = true\n"
     );
     std::fs::write(project.join("collect.toml"), settings).unwrap();
-    assert!(affectory(&project, &["init"]).arg(&project).output().unwrap().status.success());
+    assert!(
+        affectory(&project, &["init", "--catalog", &catalogue::catalog()])
+            .arg(&project)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
     json(&project, &["collect", "plan", "--limit", "1", "--languages", "en", "--expressions", "happy"]);
     project
 }
@@ -331,7 +344,11 @@ fn every_hostile_address_and_broken_file_has_its_class_in_the_catalogue() {
 fn what_is_missing_is_said_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let project = folder.path().join("p");
-    Command::new(env!("CARGO_BIN_EXE_affectory")).arg("init").arg(&project).output().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_affectory"))
+        .args(["init", "--catalog", &catalogue::catalog()])
+        .arg(&project)
+        .output()
+        .unwrap();
     let refused = |args: &[&str]| {
         let output = run(&project, args);
         let line = String::from_utf8(output.stderr).unwrap();

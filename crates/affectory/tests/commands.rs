@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
+mod catalogue;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -78,7 +80,7 @@ fn figures_go_to_the_file_named_after_json() {
 fn a_missing_import_and_an_unknown_release_name_what_there_is() {
     let folder = tempfile::tempdir().unwrap();
     let project = folder.path().join("p");
-    done(&run(&["init", text(&project)]));
+    done(&run(&["init", text(&project), "--catalog", &catalogue::catalog()]));
     assert!(refused(&run(&["init", text(&project)]), 1).contains("already"));
     let line = refused(&run(&["--project", text(&project), "import", "folder", "no\u{1b}[31msuch"]), 1);
     assert!(line.contains("such") && !line.contains('\u{1b}'), "{line:?}");
@@ -103,6 +105,7 @@ fn a_full_or_read_only_disk_leaves_nothing_half_written() {
     let unmount = || done(&Command::new("umount").arg(&disk).output().unwrap());
     let faces = drawn_faces(folder.path(), 300);
     let project = disk.join("p");
+    // Always SQLite, whose file is on that disk.
     done(&run(&["init", text(&project)]));
     let import = || run(&["--project", text(&project), "import", "folder", text(&faces)]);
     let line = refused(&import(), 1);
@@ -152,12 +155,12 @@ fn an_import_killed_twelve_times_ends_as_an_undisturbed_one() {
     let folder = tempfile::tempdir().unwrap();
     let faces = drawn_faces(folder.path(), 1500);
     let calm = folder.path().join("calm");
-    done(&run(&["init", text(&calm)]));
+    done(&run(&["init", text(&calm), "--catalog", &catalogue::catalog()]));
     let began = std::time::Instant::now();
     done(&run(&["--project", text(&calm), "import", "folder", text(&faces)]));
     let length = began.elapsed();
     let wild = folder.path().join("wild");
-    done(&run(&["init", text(&wild)]));
+    done(&run(&["init", text(&wild), "--catalog", &catalogue::catalog()]));
     let args = ["--project", text(&wild), "import", "folder", text(&faces)];
     let n_killed = moments(12, length).filter(|after| kill_after(&args, *after)).count();
     assert!(n_killed > 0, "no run was hit");
@@ -170,12 +173,65 @@ fn an_import_killed_twelve_times_ends_as_an_undisturbed_one() {
     assert_eq!(counts(&wild), counts(&calm));
 }
 
+/// Kill -9 at any moment of a move: the project stays whole, and a move that is done lost nothing.
+#[test]
+fn a_move_to_postgresql_killed_ten_times_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let faces = drawn_faces(folder.path(), 1000);
+    let project = folder.path().join("p");
+    done(&run(&["init", text(&project)]));
+    done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
+    let counts = || -> serde_json::Value {
+        let output = run(&["--project", text(&project), "--json", "doctor"]);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["project"].clone()
+    };
+    let before = counts();
+    let copy = folder.path().join("copy");
+    done(&run(&["--project", text(&project), "backup", text(&copy)]));
+    let began = std::time::Instant::now();
+    done(&run(&["--project", text(&copy), "project", "move", "--to", &catalogue::empty_database()]));
+    let length = began.elapsed();
+    let is_moved = || std::fs::read_to_string(project.join("affectory.toml")).unwrap().contains("postgres://");
+    let mut n_killed = 0;
+    for after in moments(10, length) {
+        let to = catalogue::empty_database();
+        n_killed += u32::from(kill_after(&["--project", text(&project), "project", "move", "--to", &to], after));
+        // Between the old one's end and the new line in affectory.toml, the same command goes on.
+        if refused_because(&project, "was moved to") {
+            done(&run(&["--project", text(&project), "project", "move", "--to", &to]));
+        }
+        assert_eq!(counts()["counts"], before["counts"]);
+        if is_moved() {
+            break;
+        }
+    }
+    assert!(n_killed > 0, "no move was hit");
+    if !is_moved() {
+        let to = catalogue::empty_database();
+        let output = run(&["--project", text(&project), "--json", "project", "move", "--to", &to]);
+        done(&output);
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let faces = told["tables"].as_array().unwrap().iter().find(|table| table["table"] == "face").unwrap();
+        assert_eq!((faces["rows"].as_u64(), faces["sha256"].as_str().unwrap().len()), (Some(1000), 64));
+    }
+    assert_eq!(counts()["counts"], before["counts"]);
+    assert!(counts()["audit"].as_str().unwrap().contains("chain whole"));
+    manifest_of(&project, "r");
+    let line = refused(&run(&["--project", text(&project), "project", "move", "--to", "mysql://x"]), 1);
+    assert!(line.contains("neither"), "{line}");
+}
+
+fn refused_because(project: &Path, word: &str) -> bool {
+    let output = run(&["--project", text(project), "release", "list"]);
+    String::from_utf8_lossy(&output.stderr).contains(word)
+}
+
 #[test]
 fn a_training_killed_ten_times_ends_with_the_same_weights() {
     let folder = tempfile::tempdir().unwrap();
     let faces = drawn_faces(folder.path(), 150);
     let project = folder.path().join("p");
-    done(&run(&["init", text(&project)]));
+    done(&run(&["init", text(&project), "--catalog", &catalogue::catalog()]));
     done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
     manifest_of(&project, "r");
     let recipe = folder.path().join("tiny.toml");
@@ -203,7 +259,7 @@ fn a_training_that_cannot_be_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let faces = drawn_faces(folder.path(), 60);
     let project = folder.path().join("p");
-    done(&run(&["init", text(&project)]));
+    done(&run(&["init", text(&project), "--catalog", &catalogue::catalog()]));
     done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
     manifest_of(&project, "r");
     let train = |args: &[&str]| run(&[&["--project", text(&project), "train"], args].concat());
@@ -226,7 +282,7 @@ fn a_training_that_cannot_be_is_one_line() {
     assert!(told.contains("safetensors"), "{told}");
     let lonely = drawn_faces(&folder.path().join("lonely"), 1);
     let small = folder.path().join("small");
-    done(&run(&["init", text(&small)]));
+    done(&run(&["init", text(&small), "--catalog", &catalogue::catalog()]));
     done(&run(&["--project", text(&small), "import", "folder", text(&lonely)]));
     manifest_of(&small, "r");
     let told = refused(&run(&["--project", text(&small), "train", "--release", "r"]), 1);
@@ -307,7 +363,7 @@ fn a_search_for_faces_killed_eight_times_ends_as_an_undisturbed_one() {
     std::fs::copy(portrait, faces.join("happy/astronaut.png")).unwrap();
     let project = |name: &str| {
         let project = folder.path().join(name);
-        done(&run(&["init", text(&project)]));
+        done(&run(&["init", text(&project), "--catalog", &catalogue::catalog()]));
         done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
         project
     };

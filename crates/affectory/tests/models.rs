@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
+mod catalogue;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -41,7 +43,7 @@ fn project(folder: &Path) -> String {
         std::fs::write(label.join(format!("{}.png", face.name)), png).unwrap();
     }
     let project = text(&folder.join("p")).to_owned();
-    done(&run(&["init", &project]));
+    done(&run(&["init", &project, "--catalog", &catalogue::catalog()]));
     done(&run(&["--project", &project, "import", "folder", text(&faces)]));
     done(&run(&["--project", &project, "release", "build", "r", "--splits", "40,30,30"]));
     project

@@ -149,18 +149,18 @@ fn make(folder: &Path) -> Result<(), CatalogError> {
     fs::create_dir_all(folder).map_err(refused("create folder", folder))
 }
 
-fn remove(path: &Path) -> Result<(), CatalogError> {
+pub(crate) fn remove(path: &Path) -> Result<(), CatalogError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(refused("remove", path)(error)),
         _ => Ok(()),
     }
 }
 
-fn flush(path: &Path) -> Result<(), CatalogError> {
+pub(crate) fn flush(path: &Path) -> Result<(), CatalogError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(refused("flush", path))
 }
 
-fn refused(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CatalogError {
+pub(crate) fn refused(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CatalogError {
     let path = path.to_owned();
     move |source| CatalogError::File { action, path, source }
 }

@@ -13,8 +13,9 @@ use affectory_core::{Progress, Sha256Hex, Stop};
 use futures::TryStreamExt as _;
 use tokio::sync::Semaphore;
 
+use crate::backup::refused;
 use crate::catalog::NamedBy;
-use crate::project::{CONFIG_FILE, objects_dir, open_store, refused, write_objects};
+use crate::project::{CONFIG_FILE, objects_dir, open_store, write_moved};
 use crate::store::S3Place;
 use crate::{Catalog, CatalogError, ImageStore, Project, ProjectConfig, Secrets};
 
@@ -77,7 +78,7 @@ pub async fn move_objects(
     }
     carried.n_missing = count_missing(&project.catalog, &there).await?;
     target.flush().await?;
-    write_objects(&project.root, &config)?;
+    write_moved(&project.root, &config)?;
     progress.end();
     Ok(carried)
 }

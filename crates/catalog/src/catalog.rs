@@ -36,6 +36,7 @@ mod write_log;
 pub use read_log::LogReader;
 
 pub use audit::COMMAND_LINE;
+pub(crate) use audit::record_move;
 pub(crate) use objects::NamedBy;
 pub use persons::NotErased;
 
@@ -44,12 +45,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::database::Database;
-use crate::{CatalogError, schema};
+use crate::{CatalogError, moving, schema};
 
 /// The database, SQLite or PostgreSQL. Cheap to clone; all clones share one pool.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    database: Database,
+    pub(crate) database: Database,
 }
 
 impl Catalog {
@@ -88,14 +89,7 @@ impl Catalog {
 
     /// Waits for statements under way and closes all connections.
     pub async fn close(&self) {
-        match &self.database {
-            Database::Sqlite(sqlites) => {
-                sqlites.readers.close().await;
-                // The last connection copies the write-ahead log into the file.
-                sqlites.writer.close().await;
-            }
-            Database::Postgres(pool) => pool.close().await,
-        }
+        self.database.close().await;
     }
 
     /// Keeps the engine's log of changes short, so that no commit has to. For a server, every few seconds.
@@ -119,6 +113,12 @@ impl Catalog {
 
     async fn migrated(database: Database) -> Result<Catalog, CatalogError> {
         schema::migrate(&database).await?;
-        Ok(Catalog { database })
+        let mut work = database.read().await.map_err(CatalogError::database("read the settings"))?;
+        let elsewhere = moving::closed(&mut work).await?;
+        drop(work);
+        match elsewhere {
+            Some(elsewhere) => Err(CatalogError::MovedAway(elsewhere)),
+            None => Ok(Catalog { database }),
+        }
     }
 }

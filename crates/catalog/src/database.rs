@@ -3,17 +3,19 @@
 //! sqlx's `Any` driver cannot decode every type of both, so this is an enum of two pools and three verbs. A batch of
 //! rows travels as one JSON array of arrays, read by `json_each($1)` on both sides (`migrations/` says how).
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use affectory_core::{Arousal, Expression, Landmarks, Sha256Hex, Split, Valence};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::CatalogError;
+use crate::{CatalogError, postgres};
 
 /// One of the two engines.
 #[derive(Debug, Clone)]
@@ -37,10 +39,11 @@ pub(crate) struct Sqlites {
 /// Statements that belong together; dropped without [`Work::commit`], they leave nothing.
 pub(crate) enum Work {
     Sqlite(Transaction<'static, Sqlite>, Option<OwnedMutexGuard<()>>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Transaction<'static, Postgres>, PgPool),
 }
 
 /// A parameter of a statement. Each kind has its type even when it is null, which PostgreSQL asks for.
+#[derive(Debug, Clone)]
 pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
@@ -77,6 +80,12 @@ impl From<&str> for Value {
     }
 }
 
+/// PostgreSQL has no place for U+0000 in a text, so on both engines U+FFFD stands for it: a page's title with one must not
+/// hold up the batch that it comes in.
+pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
 /// What more than one process must not do at the same time. SQLite has one writer anyway.
 #[derive(Debug, Clone, Copy)]
 #[repr(i64)]
@@ -93,7 +102,7 @@ pub(crate) enum Turn {
 }
 
 /// How long SQLite waits for another process's transaction, and either engine for a free connection.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Connections that read SQLite's file at the same time.
 const READERS: u32 = 8;
@@ -132,12 +141,21 @@ impl Database {
     }
 
     pub(crate) async fn connect_postgres(url: &str, password: Option<&str>) -> Result<Database, sqlx::Error> {
-        let mut options: PgConnectOptions = url.parse()?;
-        if let Some(password) = password {
-            options = options.password(password);
-        }
-        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(PATIENCE);
-        Ok(Database::Postgres(pool.connect_with(options.disable_statement_logging()).await?))
+        Ok(Database::Postgres(postgres::connect(url, password).await?))
+    }
+
+    /// A new file that is filled in one transaction, and thrown away if that fails: no log of changes.
+    pub(crate) async fn create_sqlite(path: &Path) -> Result<Database, sqlx::Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Off)
+            .synchronous(SqliteSynchronous::Off)
+            .foreign_keys(true)
+            .pragma("cache_size", WRITER_CACHE)
+            .disable_statement_logging();
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        Ok(Database::Sqlite(Arc::new(Sqlites { readers: writer.clone(), writer, turn: Arc::default() })))
     }
 
     /// Begins a transaction that writes. SQLite takes its write lock at once: a lock taken later can fail half-way.
@@ -147,7 +165,17 @@ impl Database {
                 let turn = Arc::clone(&sqlites.turn).lock_owned().await;
                 Work::Sqlite(sqlites.writer.begin_with("begin immediate").await?, Some(turn))
             }
-            Database::Postgres(pool) => Work::Postgres(pool.begin().await?),
+            Database::Postgres(pool) => Work::Postgres(pool.begin().await?, pool.clone()),
+        })
+    }
+
+    /// Begins a transaction that reads one state of the database, and may write at its end.
+    pub(crate) async fn hold(&self) -> Result<Work, sqlx::Error> {
+        Ok(match self {
+            Database::Sqlite(_) => self.write().await?,
+            Database::Postgres(pool) => {
+                Work::Postgres(pool.begin_with("begin isolation level repeatable read").await?, pool.clone())
+            }
         })
     }
 
@@ -156,7 +184,10 @@ impl Database {
         Ok(match self {
             Database::Sqlite(sqlites) => Work::Sqlite(sqlites.readers.begin().await?, None),
             Database::Postgres(pool) => {
-                Work::Postgres(pool.begin_with("begin isolation level repeatable read read only").await?)
+                // Who reads holds no lock, and may be held up by whoever takes what is read.
+                let begin = "begin isolation level repeatable read read only;
+                             set local idle_in_transaction_session_timeout = 0";
+                Work::Postgres(pool.begin_with(begin).await?, pool.clone())
             }
         })
     }
@@ -179,6 +210,25 @@ impl Database {
 }
 
 impl Database {
+    /// Has the engine look at what is in the tables. SQLite plans well without.
+    pub(crate) async fn analyze(&self) -> Result<(), sqlx::Error> {
+        let Database::Postgres(pool) = self else { return Ok(()) };
+        let mut work = pool.begin_with("begin; set local statement_timeout = 0").await?;
+        sqlx::query("analyze").execute(&mut *work).await?;
+        work.commit().await
+    }
+
+    /// Closes all connections; the last one to a file copies its write-ahead log into it.
+    pub(crate) async fn close(&self) {
+        match self {
+            Database::Sqlite(sqlites) => {
+                sqlites.readers.close().await;
+                sqlites.writer.close().await;
+            }
+            Database::Postgres(pool) => pool.close().await,
+        }
+    }
+
     /// SQLite's copy into a new file, flushed; the readers' connections see one moment of it.
     pub(crate) async fn copy_to(&self, path: &Path) -> Result<(), sqlx::Error> {
         let Database::Sqlite(sqlites) = self else { return Ok(()) };
@@ -193,7 +243,10 @@ macro_rules! bound {
         for value in $values {
             query = match value {
                 Value::Int(value) => query.bind(value),
-                Value::Text(value) => query.bind(value),
+                Value::Text(value) => query.bind(value.map(|text| match without_nul(&text) {
+                    Cow::Borrowed(_) => text,
+                    Cow::Owned(text) => text,
+                })),
                 Value::Real(value) => query.bind(value),
             };
         }
@@ -204,22 +257,61 @@ macro_rules! bound {
 impl Work {
     /// Runs one statement; says how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, sqlx::Error> {
+        #[cfg(test)]
+        crate::plans::heard(sql, &values);
         Ok(match self {
             Work::Sqlite(work, _) => bound!(sql, values).execute(&mut **work).await?.rows_affected(),
-            Work::Postgres(work) => bound!(sql, values).execute(&mut **work).await?.rows_affected(),
+            Work::Postgres(work, _) => bound!(sql, values).execute(&mut **work).await?.rows_affected(),
         })
     }
 
     /// Runs one statement and brings all its rows.
     pub(crate) async fn fetch(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, sqlx::Error> {
+        #[cfg(test)]
+        crate::plans::heard(sql, &values);
         Ok(match self {
             Work::Sqlite(work, _) => {
                 bound!(sql, values).fetch_all(&mut **work).await?.into_iter().map(Row::Sqlite).collect()
             }
-            Work::Postgres(work) => {
+            Work::Postgres(work, _) => {
                 bound!(sql, values).fetch_all(&mut **work).await?.into_iter().map(Row::Postgres).collect()
             }
         })
+    }
+
+    /// The lines of the plan for a statement, which is not run.
+    #[cfg(test)]
+    pub(crate) async fn explain(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<String>, sqlx::Error> {
+        match self {
+            Work::Sqlite(work, _) => {
+                let explain = sqlx::AssertSqlSafe(format!("explain query plan {sql}"));
+                let rows = bound!(explain, values).fetch_all(&mut **work).await?;
+                rows.iter().map(|row| row.try_get(3)).collect()
+            }
+            Work::Postgres(work, _) => {
+                let explain = sqlx::AssertSqlSafe(format!("explain {sql}"));
+                let rows = bound!(explain, values).fetch_all(&mut **work).await?;
+                rows.iter().map(|row| row.try_get(0)).collect()
+            }
+        }
+    }
+
+    /// Runs one statement that was put together from the schema's own words.
+    pub(crate) async fn fetch_built(&mut self, sql: String) -> Result<Vec<Row>, sqlx::Error> {
+        self.stream(sql).try_collect().await
+    }
+
+    /// As [`Work::fetch_built`], a row at a time: memory does not grow with the answer.
+    pub(crate) fn stream(&mut self, sql: String) -> BoxStream<'_, Result<Row, sqlx::Error>> {
+        let query = sqlx::AssertSqlSafe(sql);
+        match self {
+            Work::Sqlite(work, _) => {
+                sqlx::query(query).persistent(false).fetch(&mut **work).map_ok(Row::Sqlite).boxed()
+            }
+            Work::Postgres(work, _) => {
+                sqlx::query(query).persistent(false).fetch(&mut **work).map_ok(Row::Postgres).boxed()
+            }
+        }
     }
 
     /// Runs a script of several statements without parameters.
@@ -227,7 +319,7 @@ impl Work {
         let script = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
         match self {
             Work::Sqlite(work, _) => script.execute(&mut **work).await.map(drop),
-            Work::Postgres(work) => script.execute(&mut **work).await.map(drop),
+            Work::Postgres(work, _) => script.execute(&mut **work).await.map(drop),
         }
     }
 
@@ -235,7 +327,7 @@ impl Work {
     pub(crate) async fn take_turn(&mut self, turn: Turn) -> Result<(), sqlx::Error> {
         match self {
             Work::Sqlite(..) => Ok(()),
-            Work::Postgres(_) => {
+            Work::Postgres(..) => {
                 self.execute("select pg_advisory_xact_lock($1)", vec![Value::from(turn as i64)]).await.map(drop)
             }
         }
@@ -244,7 +336,7 @@ impl Work {
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Work::Sqlite(work, _turn) => work.commit().await,
-            Work::Postgres(work) => work.commit().await,
+            Work::Postgres(work, pool) => postgres::commit(work, &pool).await,
         }
     }
 }
@@ -368,9 +460,41 @@ pub(crate) fn split_rank(split: Option<Split>) -> i64 {
 pub(crate) fn batch<R: serde::Serialize>(rows: impl IntoIterator<Item = R>) -> Value {
     let rows: Vec<R> = rows.into_iter().collect();
     // Numbers, text and null in arrays always have a JSON form; were it otherwise, the database would refuse the text.
-    Value::Text(Some(serde_json::to_string(&rows).unwrap_or_default()))
+    let json = serde_json::to_string(&rows).unwrap_or_default();
+    Value::Text(Some(if json.contains(NUL) { json_without_nul(&json) } else { json }))
+}
+
+/// U+0000 in JSON.
+const NUL: &str = "\\u0000";
+
+/// As [`without_nul`], in a JSON text.
+fn json_without_nul(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for part in json.split_inclusive(NUL) {
+        match part.strip_suffix(NUL) {
+            // After an odd number of backslashes the last of them is itself escaped, and `u0000` are five letters.
+            Some(before) if before.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 0 => {
+                out.push_str(before);
+                out.push_str("\\ufffd");
+            }
+            _ => out.push_str(part),
+        }
+    }
+    out
 }
 
 fn corrupt(error: affectory_core::CoreError) -> CatalogError {
     CatalogError::Corrupt(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_in_a_batch_becomes_the_replacement_character_and_its_look_alike_stays() {
+        let Value::Text(Some(json)) = batch([["a\0b\0", "\\u0000", "\\\0"]]) else { unreachable!("a batch is text") };
+        let rows: Vec<Vec<String>> = serde_json::from_str(&json).unwrap();
+        assert_eq!(rows, [["a\u{fffd}b\u{fffd}", "\\u0000", "\\\u{fffd}"]]);
+    }
 }

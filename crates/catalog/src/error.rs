@@ -27,6 +27,12 @@ pub enum CatalogError {
     /// A project that is not copied here.
     #[error("the project was not copied: {0}")]
     NotCopied(&'static str),
+    /// A catalogue that stays where it is.
+    #[error("the catalogue was not moved: {0}")]
+    NotMoved(String),
+    /// A catalogue that was moved away.
+    #[error("this catalogue was moved to {0}: write that as `catalog` into affectory.toml")]
+    MovedAway(String),
     /// A configuration file that cannot be read.
     #[error("{path}: {reason}")]
     BadConfig {

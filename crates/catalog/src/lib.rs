@@ -14,13 +14,18 @@ mod collection;
 mod database;
 mod error;
 mod exchange;
+mod moving;
 mod people;
+#[cfg(test)]
+mod plans;
 mod portal;
+mod postgres;
 mod project;
 mod records;
 mod reporting;
 mod schema;
 mod store;
+mod tables;
 
 pub use annotating::{
     AnswerAct, AnswerEvent, EventOutcome, FacePicture, FaceRequest, FlagRow, GivenFaces, Gold, LessonKind,
@@ -41,11 +46,13 @@ pub use collection::{
 };
 pub use error::CatalogError;
 pub use exchange::{LogHead, LogOutcome, LoggedAnnotation, LoggedReference};
+pub use moving::{Moved, MovedTable, Passwords, move_catalog};
 pub use people::{Account, AccountChange, AuditRow, Invitation, NewAccount, Role};
 pub use portal::{
     Applicant, DeliveryRow, DownloadEvent, DownloadRow, GrantRow, Holder, LetterRow, LinkWord, MemberRow, NewLetter,
     NewRequest, NoteRow, PackageRow, RequestChange, RequestRow, RequestState, Student, TokenRow, WithdrawalRow,
 };
+pub use postgres::name_this_process;
 pub use project::{Project, ProjectConfig, QueueConfig, Secrets};
 pub use records::{
     Annotation, AnnotatorKind, ConsensusRow, ConsensusRunRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan,

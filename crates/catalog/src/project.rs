@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::backup::{flush, refused};
 use crate::store::S3Place;
 use crate::{Catalog, CatalogError, ImageStore, Patience, S3Access};
 
@@ -130,19 +131,7 @@ impl Project {
     /// # Errors
     /// As [`Project::open`].
     pub async fn open_with(dir: &Path, secrets: &Secrets) -> Result<Project, CatalogError> {
-        let config_path = dir.join(CONFIG_FILE);
-        let text = match std::fs::read_to_string(&config_path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(CatalogError::NoProject(dir.to_owned()));
-            }
-            Err(source) => return Err(refused("read", &config_path)(source)),
-        };
-        let config: ProjectConfig = toml::from_str(&text).map_err(|error| CatalogError::BadConfig {
-            path: config_path.clone(),
-            reason: error.message().to_owned(),
-        })?;
-        check(&config, &config_path)?;
+        let config = read_config(dir)?;
         let catalog_path = dir.join(CATALOG_FILE);
         // SQLite would make a new, empty catalogue, and a user would think that everything is lost.
         if config.catalog == "sqlite" && !catalog_path.exists() {
@@ -190,8 +179,24 @@ impl Project {
     }
 }
 
+/// What `affectory.toml` of the project in `dir` says.
+pub(crate) fn read_config(dir: &Path) -> Result<ProjectConfig, CatalogError> {
+    let config_path = dir.join(CONFIG_FILE);
+    let text = match std::fs::read_to_string(&config_path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(CatalogError::NoProject(dir.to_owned()));
+        }
+        Err(source) => return Err(refused("read", &config_path)(source)),
+    };
+    let config: ProjectConfig = toml::from_str(&text)
+        .map_err(|error| CatalogError::BadConfig { path: config_path.clone(), reason: error.message().to_owned() })?;
+    check(&config, &config_path)?;
+    Ok(config)
+}
+
 /// Refuses what this program does not know, and a secret in a file that people copy and commit.
-fn check(config: &ProjectConfig, path: &Path) -> Result<(), CatalogError> {
+pub(crate) fn check(config: &ProjectConfig, path: &Path) -> Result<(), CatalogError> {
     let bad = |reason: String| Err(CatalogError::BadConfig { path: path.to_owned(), reason });
     if S3Place::is_meant(&config.objects)
         && let Err(reason) = S3Place::parse(&config.objects)
@@ -227,21 +232,24 @@ pub(crate) fn objects_dir(dir: &Path, objects: &str) -> PathBuf {
     if objects == "local" { dir.join("objects") } else { dir.join(objects) }
 }
 
-/// Writes another place of the objects into `affectory.toml`, in one step; its other lines stay as they are.
-pub(crate) fn write_objects(dir: &Path, config: &ProjectConfig) -> Result<(), CatalogError> {
+/// Writes another catalogue or another place of the objects into `affectory.toml`, in one step; its other lines stay as they
+/// are.
+pub(crate) fn write_moved(dir: &Path, config: &ProjectConfig) -> Result<(), CatalogError> {
     let path = dir.join(CONFIG_FILE);
     let bad = |reason: String| CatalogError::BadConfig { path: path.clone(), reason };
     let whole = toml::to_string(config).map_err(|error| bad(error.to_string()))?;
-    let line = format!("objects = {}", toml::Value::String(config.objects.clone()));
     let old = std::fs::read_to_string(&path).map_err(refused("read", &path))?;
-    let is_objects = |line: &str| line.split('=').next().is_some_and(|key| key.trim() == "objects");
-    let changed: Vec<&str> = old.lines().map(|text| if is_objects(text) { line.as_str() } else { text }).collect();
-    let changed = changed.join("\n") + "\n";
+    let line = |text: &str| match text.split('=').next().map(str::trim) {
+        Some("catalog") => format!("catalog = {}\n", toml::Value::String(config.catalog.clone())),
+        Some("objects") => format!("objects = {}\n", toml::Value::String(config.objects.clone())),
+        _ => format!("{text}\n"),
+    };
+    let changed: String = old.lines().map(line).collect();
     // A file written in some other way of TOML's is written anew.
     let is_right = toml::from_str::<ProjectConfig>(&changed).is_ok_and(|read| read == *config);
     let file = beside(&path, if is_right { &changed } else { &whole })?;
     file.persist(&path).map_err(|error| refused("write", &path)(error.error))?;
-    std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(refused("flush", dir))
+    flush(dir)
 }
 
 /// A flushed file beside `path`, to be renamed.
@@ -265,9 +273,4 @@ fn write_config(path: &Path, config: &ProjectConfig) -> Result<(), CatalogError>
         }
         Err(error) => Err(refused("write", path)(error.error)),
     }
-}
-
-pub(crate) fn refused(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CatalogError {
-    let path = path.to_owned();
-    move |source| CatalogError::File { action, path, source }
 }

@@ -2,6 +2,7 @@
 
 use crate::CatalogError;
 use crate::database::{Database, Turn, Value, Work};
+use crate::postgres::UNHURRIED;
 
 /// One step forward. The portable part runs on both engines, then the engine's own tail.
 struct Migration {
@@ -22,13 +23,20 @@ const MIGRATIONS: &[Migration] = &[
     Migration { portable: include_str!("../migrations/0004_annotate.sql"), sqlite: "", postgres: "" },
     Migration { portable: include_str!("../migrations/0005_portal.sql"), sqlite: "", postgres: "" },
     Migration { portable: include_str!("../migrations/0006_challenge.sql"), sqlite: "", postgres: "" },
+    Migration { portable: "", sqlite: "", postgres: include_str!("../migrations/0007_outages.postgres.sql") },
 ];
+
+/// A row number given in the order of insertion.
+const SQLITE_IDENTITY: &str = "integer primary key";
 
 /// Brings the database to the newest schema, in one transaction: a kill leaves the old one, and of two processes that
 /// start at once the second finds the work done.
 pub(crate) async fn migrate(database: &Database) -> Result<(), CatalogError> {
     let failed = || CatalogError::database("bring the catalogue to this program's schema");
     let mut work = database.write().await.map_err(failed())?;
+    if matches!(work, Work::Postgres(..)) {
+        work.run_script(UNHURRIED.to_owned()).await.map_err(failed())?;
+    }
     work.take_turn(Turn::Migrate).await.map_err(failed())?;
     work.execute("create table if not exists schema_version (version bigint primary key)", vec![])
         .await
@@ -41,8 +49,8 @@ pub(crate) async fn migrate(database: &Database) -> Result<(), CatalogError> {
     }
     for (version, migration) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
         let (identity, tail) = match work {
-            Work::Sqlite(..) => ("integer primary key", migration.sqlite),
-            Work::Postgres(_) => ("bigint generated always as identity primary key", migration.postgres),
+            Work::Sqlite(..) => (SQLITE_IDENTITY, migration.sqlite),
+            Work::Postgres(..) => ("bigint generated always as identity primary key", migration.postgres),
         };
         work.run_script(migration.portable.replace("{identity}", identity)).await.map_err(failed())?;
         work.run_script(tail.to_owned()).await.map_err(failed())?;
@@ -51,4 +59,14 @@ pub(crate) async fn migrate(database: &Database) -> Result<(), CatalogError> {
             .map_err(failed())?;
     }
     work.commit().await.map_err(failed())
+}
+
+/// All migrations for SQLite, one after the other.
+pub(crate) fn sqlite_script() -> String {
+    MIGRATIONS
+        .iter()
+        .map(|migration| {
+            format!("{}\n{}\n", migration.portable.replace("{identity}", SQLITE_IDENTITY), migration.sqlite)
+        })
+        .collect()
 }

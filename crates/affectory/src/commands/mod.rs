@@ -18,6 +18,7 @@ mod people;
 mod pools;
 mod portal;
 mod predict;
+mod project;
 mod recipes;
 mod release;
 mod score;
@@ -73,6 +74,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Fetch(args) => portal::fetch(&context, &args).await,
         Command::Audit(command) => people::audit(&context, command).await,
         Command::Person(command) => people::person(&context, command).await,
+        Command::Project(command) => project::run(&context, command).await,
         Command::Backup(args) => people::backup(&context, &args).await,
         Command::Restore(args) => people::bring_back(&context, &args).await,
         Command::Dispatch(args) => workers::dispatch_work(&context, &args).await,
@@ -86,20 +88,22 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
 impl Context {
     /// Opens the project that the user named, or the nearest one upwards.
     async fn open(&self) -> anyhow::Result<Project> {
-        let dir = match &self.project {
-            Some(dir) => dir.clone(),
-            None => {
-                let here = environment::current_dir().context("failed to find out where we are")?;
-                Project::find_upwards(&here).with_context(|| {
-                    format!(
-                        "no project: there is no affectory.toml in {} or above it; make one with `affectory init DIR`, \
-                         or name one with --project DIR",
-                        here.display()
-                    )
-                })?
-            }
-        };
-        Ok(Project::open_with(&dir, &secrets()).await?)
+        Ok(Project::open_with(&self.dir()?, &secrets()).await?)
+    }
+
+    /// The folder of that project.
+    fn dir(&self) -> anyhow::Result<PathBuf> {
+        if let Some(dir) = &self.project {
+            return Ok(dir.clone());
+        }
+        let here = environment::current_dir().context("failed to find out where we are")?;
+        Project::find_upwards(&here).with_context(|| {
+            format!(
+                "no project: there is no affectory.toml in {} or above it; make one with `affectory init DIR`, or name \
+                 one with --project DIR",
+                here.display()
+            )
+        })
     }
 
     /// Puts one document on stdout: `json` with `--json`, else the text.

@@ -1,5 +1,6 @@
 //! Who has an account, who is invited, and who is signed in?
 
+use affectory_again::again;
 use affectory_core::{AccountId, AnnotatorId, Sha256Hex};
 
 use super::audit::{COMMAND_LINE, Entry, append};
@@ -7,6 +8,7 @@ use crate::database::{Row, Work};
 use crate::people::{Account, AccountChange, Invitation, NewAccount, Role};
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Number of accounts: 0 at the first start of a server.
     ///

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use affectory_again::again;
 use affectory_core::{AnnotatorId, Expression, FaceId, PoolId};
 
 use super::assignments::{recount_faces, suggestion};
@@ -9,6 +10,7 @@ use crate::annotating::{AnswerAct, AnswerEvent, EventOutcome, OwnAnswer, Suggest
 use crate::database::{Turn, Work, batch};
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Records what happened before several annotators' faces, in the order given and in one transaction: answers as new
     /// rows, corrections and withdrawals as rows that supersede. An event that is known already changes nothing.

@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
+use affectory_again::again;
 use affectory_core::{AnnotatorId, Expression, FaceId, PoolId};
 
 use crate::annotating::{FacePicture, FaceRequest, GivenFaces, Suggestion};
 use crate::database::{Row, Turn, Work, batch};
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// The faces an annotator holds in a pool, topped up to the request's limit and leased until its end. No face goes to
     /// more annotators than it wants, and none gets two faces that look alike.

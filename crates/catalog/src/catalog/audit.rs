@@ -1,9 +1,10 @@
 //! Who did what and when, in a log that shows when somebody changed it?
 
+use affectory_again::again;
 use affectory_core::Sha256Hex;
 use sha2::{Digest as _, Sha256};
 
-use crate::database::{Row, Turn, Value, Work};
+use crate::database::{Row, Turn, Value, Work, without_nul};
 use crate::people::AuditRow;
 use crate::{Catalog, CatalogError};
 
@@ -42,6 +43,9 @@ pub(super) async fn append(work: &mut Work, entry: &Entry<'_>) -> Result<(), Cat
     work.take_turn(Turn::Audit).await.map_err(failed())?;
     let last = work.fetch("select hash from audit order by id desc limit 1", vec![]).await.map_err(failed())?;
     let previous = last.first().map_or(Ok(BEGINNING.to_owned()), |row| row.text(0))?;
+    // What is hashed is what will be read.
+    let [actor, action, subject, detail] = [entry.actor, entry.action, entry.subject, entry.detail].map(without_nul);
+    let entry = Entry { actor: &actor, action: &action, subject: &subject, detail: &detail, time_ms: entry.time_ms };
     let hash = entry.hash(&previous);
     let values: Vec<Value> = vec![
         previous.as_str().into(),
@@ -62,6 +66,13 @@ pub(super) async fn append(work: &mut Work, entry: &Entry<'_>) -> Result<(), Cat
     Ok(())
 }
 
+/// That this catalogue was brought here, in the transaction that brought it.
+pub(crate) async fn record_move(work: &mut Work, what: &str, now_ms: i64) -> Result<(), CatalogError> {
+    let action = "catalogue move";
+    append(work, &Entry { actor: COMMAND_LINE, action, subject: "catalogue", detail: what, time_ms: now_ms }).await
+}
+
+#[again]
 impl Catalog {
     /// Entries before `before` (`None`: from the end), newest first.
     ///

@@ -1,5 +1,6 @@
 //! Which addresses are to be fetched now, who is at which host, and how did each fetch end?
 
+use affectory_again::again;
 use affectory_core::CandidateId;
 
 use super::{drops, pace};
@@ -10,6 +11,7 @@ use crate::collection::{
 use crate::database::{Row, Turn, Work, batch};
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Leases up to `limit` hosts that have something to fetch, the longest due first. No two workers have the same host
     /// while its lease lasts.

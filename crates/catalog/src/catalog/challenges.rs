@@ -1,5 +1,6 @@
 //! Which challenges are there, which teams take part, and who is in which?
 
+use affectory_again::again;
 use affectory_core::{AccountId, ChallengeId, Sha256Hex, TeamId};
 
 use super::audit::{COMMAND_LINE, Entry, append};
@@ -10,6 +11,7 @@ use crate::database::{Row, Turn, Value, Work};
 use crate::people::Account;
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Makes a challenge with its tasks.
     ///

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use affectory_again::again;
 use affectory_core::ImageId;
 
 use super::scan::image_row;
@@ -9,6 +10,7 @@ use crate::collection::{CollectedImage, CollectedSighting};
 use crate::database::batch;
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Fetched images that are neither withdrawn nor dropped, in the order of their ids, after `after`, each with its
     /// sightings: the first one found comes first. A page is two statements over one state of the catalogue.

@@ -6,11 +6,13 @@
 
 use std::collections::HashMap;
 
+use affectory_again::again;
 use affectory_core::{AnnotationId, Expression, FaceId};
 
 use crate::database::{Row, Turn, batch};
 use crate::{Catalog, CatalogError, ConsensusRow, ConsensusRunRow, NewConsensusRun};
 
+#[again]
 impl Catalog {
     /// Records how a consensus was reached; its faces are recorded by [`Catalog::record_consensus`] under the number
     /// that this gives, and then [`Catalog::finish_consensus_run`] declares it complete.

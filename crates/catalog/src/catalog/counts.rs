@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use affectory_again::again;
 use affectory_core::{Expression, Split};
 
 use crate::records::{CountRow, ProjectCounts};
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// The count table of one consensus method, by split and category; cells without a face are left out, and so are
     /// faces of withdrawn images.

@@ -2,6 +2,7 @@
 //!
 //! Whatever a queue between them loses, repeats or delays: who holds what, and what is done, stands here alone.
 
+use affectory_again::again;
 use affectory_core::ImageId;
 
 use super::scan::{enqueue, images_of};
@@ -10,6 +11,7 @@ use crate::database::{Turn, Work, batch};
 use crate::records::ImageRow;
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Hosts that have something to fetch and that nobody works on, the longest due first, each with how many candidates
     /// are due, counted up to `most_counted`.
@@ -133,7 +135,7 @@ impl Catalog {
                      order by due.image_id limit $6)
                  returning image_id"
             }
-            Work::Postgres(_) => {
+            Work::Postgres(..) => {
                 "update face_scan set worker = $2, lease_end_ms = $3
                  where detector = $1 and image_id = any(array(
                      select image_id from face_scan as due
@@ -156,7 +158,7 @@ impl Catalog {
         work.commit().await.map_err(failed())?;
         let claimed = rows.iter().map(|row| Ok([row.int(0)?])).collect::<Result<Vec<_>, CatalogError>>()?;
         let mut work = self.database.read().await.map_err(failed())?;
-        images_of(&mut work, claimed).await
+        images_of(&mut work, &claimed).await
     }
 
     /// How much is open, and how much is in somebody's hands.

@@ -1,11 +1,13 @@
 //! Which files of a release are delivered, who took them, and who therefore has which picture?
 
+use affectory_again::again;
 use affectory_core::{AccountId, DownloadId, GrantId, PackageId, ReleaseId, Sha256Hex};
 
 use crate::database::{Row, Value, Work};
 use crate::portal::{DeliveryRow, DownloadEvent, DownloadRow, Holder, PackageRow, Student};
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Images of a release that were withdrawn.
     ///
@@ -247,7 +249,7 @@ impl Catalog {
         values: Vec<Value>,
     ) -> Result<Vec<Row>, CatalogError> {
         let mut work = self.database.read().await.map_err(CatalogError::database(action))?;
-        work.fetch(sql, values).await.map_err(CatalogError::database(action))
+        work.fetch(sql, values.clone()).await.map_err(CatalogError::database(action))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use affectory_again::again;
 use affectory_core::Sha256Hex;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -14,6 +15,7 @@ const IN_FLIGHT: usize = 16;
 /// How long a store may take for the deletions of a transaction.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+#[again]
 impl Catalog {
     /// Takes the bytes of up to `limit` images without a usable face out of the store; says of how many, none where the
     /// store takes too long. Only images

@@ -1,5 +1,6 @@
 //! Which queries found what, what did annotators say of it, and which of the faces may be shown?
 
+use affectory_again::again;
 use affectory_core::{CandidateId, Expression, ImageId};
 
 use crate::database::{Row, batch};
@@ -10,6 +11,7 @@ use crate::{Catalog, CatalogError};
 const PART: &str = "\u{1f}";
 const PLACE: &str = "\u{1e}";
 
+#[again]
 impl Catalog {
     /// Addresses by where they were found. One pass over the hits, in the order of their addresses: a distinct count for
     /// each cell of each table would sort them all once a table. For `usable_px` see [`Catalog::count_fetched_images`].

@@ -1,5 +1,6 @@
 //! Who has access to which release, through whom, and by which tokens?
 
+use affectory_again::again;
 use affectory_core::{AccountId, GrantId, MemberId, ReleaseId, RequestId, Sha256Hex, TokenId};
 
 use super::accounts::account_row;
@@ -59,6 +60,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
+#[again]
 impl Catalog {
     /// All grants, newest first.
     ///
@@ -121,7 +123,7 @@ impl Catalog {
     async fn grants(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<GrantRow>, CatalogError> {
         let failed = || CatalogError::database("read grants");
         let mut work = self.database.read().await.map_err(failed())?;
-        let rows = work.fetch(sql, values).await.map_err(failed())?;
+        let rows = work.fetch(sql, values.clone()).await.map_err(failed())?;
         rows.iter().map(grant_row).collect()
     }
 
@@ -188,7 +190,7 @@ impl Catalog {
     ) -> Result<bool, CatalogError> {
         let failed = || CatalogError::database("change a grant");
         let mut work = self.database.write().await.map_err(failed())?;
-        if work.execute(sql, values).await.map_err(failed())? == 0 {
+        if work.execute(sql, values.clone()).await.map_err(failed())? == 0 {
             return Ok(false);
         }
         queue(&mut work, letters, now_ms).await?;

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use affectory_again::again;
+
 use super::drops::undo_drops;
 use crate::database::{Turn, Value, Work, batch, split_rank};
 use crate::records::{AnnotatorKind, ImportItem, ImportOutcome, NewFace};
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Records a batch of an import in one transaction. What is there already stays as it is:
     /// images by SHA-256, sightings by source and path, given faces by image and box,

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use affectory_again::again;
 use affectory_core::{AnnotationId, AnnotatorId, BoundingBox, FaceId, ImageId};
 
 use crate::database::{Row, batch};
 use crate::records::{Annotation, AnnotatorKind, FaceQuality, FaceRow, LabelledFace, NewSighting, ScanStatus};
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Faces with their image, sightings and annotations, in the order of face ids, after `after`.
     /// A page is three statements over one state of the catalogue.

@@ -1,5 +1,6 @@
 //! What do annotators learn from, did they pass, what do they ask a lead, and how is it settled?
 
+use affectory_again::again;
 use affectory_core::{AccountId, AnnotatorId, Arousal, Expression, FaceId, LessonId, Valence};
 
 use super::audit::{Entry, append};
@@ -7,6 +8,7 @@ use crate::annotating::{FlagRow, LessonKind, LessonPicture, LessonRow, NewLesson
 use crate::database::{Row, batch};
 use crate::{Account, Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Lessons of a kind that are in use, in their order.
     ///

@@ -1,5 +1,7 @@
 //! Which letters are to be sent?
 
+use affectory_again::again;
+
 use crate::database::{Row, Value, Work, batch};
 use crate::portal::{LetterRow, NewLetter};
 use crate::{Catalog, CatalogError};
@@ -20,6 +22,7 @@ pub(super) async fn queue(work: &mut Work, letters: &[NewLetter], now_ms: i64) -
     Ok(())
 }
 
+#[again]
 impl Catalog {
     /// Letters that are due, oldest first.
     ///
@@ -50,7 +53,7 @@ impl Catalog {
     async fn letters(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<LetterRow>, CatalogError> {
         let failed = || CatalogError::database("read letters");
         let mut work = self.database.read().await.map_err(failed())?;
-        let rows = work.fetch(sql, values).await.map_err(failed())?;
+        let rows = work.fetch(sql, values.clone()).await.map_err(failed())?;
         rows.iter().map(letter_row).collect()
     }
 

@@ -1,5 +1,6 @@
 //! Which objects of the store does the catalogue name?
 
+use affectory_again::again;
 use affectory_core::Sha256Hex;
 
 use crate::{Catalog, CatalogError};
@@ -36,6 +37,7 @@ impl NamedBy {
     }
 }
 
+#[again]
 impl Catalog {
     /// The next objects that rows of a table name, with the rows' ids, in the order of these. Agreements are
     /// [`Catalog::list_agreement_objects`].

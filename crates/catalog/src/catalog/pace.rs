@@ -1,11 +1,14 @@
 //! How fast does fetching go? One row a minute, added up by all workers.
 
+use affectory_again::again;
+
 use crate::collection::{FetchEnd, FetchRecord, PaceRow};
 use crate::database::Work;
 use crate::{Catalog, CatalogError};
 
 const MINUTE_MS: i64 = 60_000;
 
+#[again]
 impl Catalog {
     /// What was fetched in each minute from `since_ms` on in which anything was, oldest first.
     ///

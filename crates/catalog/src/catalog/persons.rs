@@ -1,6 +1,7 @@
 //! What is known of one person, and how is it forgotten where the law asks? The audit log names people by their account's
 //! number only, so it stays as it is, and fits.
 
+use affectory_again::again;
 use affectory_core::{AccountId, Sha256Hex};
 use serde_json::{Map, Value as Json, json};
 
@@ -104,6 +105,7 @@ pub enum NotErased {
     LastAdministrator,
 }
 
+#[again]
 impl Catalog {
     /// Everything the catalogue knows of whoever has an address, as one document; the answers they gave as an annotator are
     /// in the annotations' export under the name it has here.

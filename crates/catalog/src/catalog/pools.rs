@@ -1,5 +1,6 @@
 //! Which faces are to be annotated, by which rules, and how far is that?
 
+use affectory_again::again;
 use affectory_core::{Expression, FaceId, ImageId, PerceptualHash, PoolId};
 
 use super::audit::{COMMAND_LINE, Entry, append};
@@ -7,6 +8,7 @@ use crate::annotating::{Gold, NewPoolFace, PoolCandidate, PoolRow, PoolRules, Po
 use crate::database::{Row, batch};
 use crate::{Account, Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Makes an empty pool, which gives nothing out until [`Catalog::set_pool_state`] opens it.
     ///
@@ -316,6 +318,7 @@ impl Catalog {
     }
 }
 
+#[again]
 impl Catalog {
     /// Categories of which a model is at least so sure (probability), by face; of several pools' the last.
     ///

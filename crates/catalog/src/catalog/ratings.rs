@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use affectory_again::again;
 use affectory_core::{AnnotationId, AnnotatorId, FaceId};
 
 use crate::annotating::RatingRow;
 use crate::database::Row;
 use crate::{AnnotatorKind, Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Rows of the log after `after`, in its order. On PostgreSQL a row of a transaction that is still under way can come
     /// to stand before rows that were read: a reader who goes on later begins some rows before the last one it has.

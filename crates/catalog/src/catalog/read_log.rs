@@ -1,5 +1,6 @@
 //! How is the whole log read as one state, page by page, while others write?
 
+use affectory_again::again;
 use affectory_core::{BoundingBox, PoolId};
 
 use super::assignments::suggestion;
@@ -15,6 +16,7 @@ pub struct LogReader {
     after: i64,
 }
 
+#[again]
 impl Catalog {
     /// Begins to read the log.
     ///

@@ -1,5 +1,6 @@
 //! Which releases were built, of what, and which of them hold an image that was withdrawn since?
 
+use affectory_again::again;
 use affectory_core::{PoolId, ReleaseId, Sha256Hex};
 
 use super::audit::{COMMAND_LINE, Entry, append};
@@ -11,6 +12,7 @@ use crate::portal::{Holder, NewLetter};
 use crate::records::{NewRelease, ReleaseItemRow, ReleaseRow};
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Records a release and its items in one transaction, with an audit entry.
     ///
@@ -127,7 +129,7 @@ impl Catalog {
         sha256: &Sha256Hex,
         reason: &str,
         actor: &str,
-        write: impl Fn(&Holder) -> Option<NewLetter> + Send,
+        write: impl Fn(&Holder) -> Option<NewLetter> + Send + Sync,
         now_ms: i64,
     ) -> Result<Option<Vec<String>>, CatalogError> {
         let failed = || CatalogError::database("withdraw an image");
@@ -158,7 +160,7 @@ impl Catalog {
             let entry =
                 Entry { actor, action: "image withdraw", subject: sha256.as_str(), detail: reason, time_ms: now_ms };
             append(&mut work, &entry).await?;
-            let letters: Vec<NewLetter> = holders(&mut work, image_id).await?.iter().filter_map(write).collect();
+            let letters: Vec<NewLetter> = holders(&mut work, image_id).await?.iter().filter_map(&write).collect();
             queue(&mut work, &letters, now_ms).await?;
         }
         work.commit().await.map_err(failed())?;

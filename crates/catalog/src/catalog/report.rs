@@ -1,6 +1,7 @@
 //! What did collecting come to? The figures of its report, added up by the database: at 1,000,000 addresses each
 //! question is one pass over a table or an index.
 
+use affectory_again::again;
 use affectory_core::{ImageId, PerceptualHash};
 
 use crate::reporting::{
@@ -11,6 +12,7 @@ use crate::{Catalog, CatalogError};
 /// Hashes read at a time.
 const LOOKS: u32 = 50_000;
 
+#[again]
 impl Catalog {
     /// How large the collection is.
     ///

@@ -1,5 +1,6 @@
 //! Who asks for access, how far is each request, and what was decided?
 
+use affectory_again::again;
 use affectory_core::{AccountId, ReleaseId, RequestId, Sha256Hex};
 
 use super::audit::{Entry, append};
@@ -27,6 +28,7 @@ macro_rules! select {
 /// Who acts before anybody has an account.
 const OUTSIDE: &str = "somebody outside";
 
+#[again]
 impl Catalog {
     /// Records a request and the letter with the link that confirms its address.
     ///
@@ -136,7 +138,7 @@ impl Catalog {
     async fn requests(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<RequestRow>, CatalogError> {
         let failed = || CatalogError::database("read requests");
         let mut work = self.database.read().await.map_err(failed())?;
-        let rows = work.fetch(sql, values).await.map_err(failed())?;
+        let rows = work.fetch(sql, values.clone()).await.map_err(failed())?;
         rows.iter().map(request_row).collect()
     }
 
@@ -217,7 +219,7 @@ impl Catalog {
             ),
         };
         values.insert(0, request);
-        if work.execute(sql, values).await.map_err(failed())? == 0 {
+        if work.execute(sql, values.clone()).await.map_err(failed())? == 0 {
             return Ok(false);
         }
         if let (RequestChange::Answer(text) | RequestChange::AskBack(text), Some(account)) = (change, actor) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use affectory_again::again;
 use affectory_core::{ImageId, PerceptualHash};
 
 use crate::database::{Row, Turn, Work, batch};
@@ -11,6 +12,7 @@ use crate::{Catalog, CatalogError};
 /// New images become open rows of `face_scan` in steps of this many.
 const ENQUEUE_STEP: i64 = 20_000;
 
+#[again]
 impl Catalog {
     /// Leases up to `limit` images that `detector` has not looked at, oldest first. A lease ends at `now_ms + lease_ms`.
     /// No two workers get the same image while its lease lasts; withdrawn and dropped images
@@ -26,30 +28,53 @@ impl Catalog {
         now_ms: i64,
         lease_ms: i64,
     ) -> Result<Vec<ImageRow>, CatalogError> {
-        let failed = || CatalogError::database("claim images");
         let limit = i64::from(limit);
-        let mut claimed: Vec<[i64; 1]> = Vec::new();
+        let mut claimed = Vec::new();
         let mut is_all_open = false;
         loop {
             let rest = limit - claimed.len() as i64;
-            let values = vec![detector.into(), worker.into(), (now_ms + lease_ms).into(), now_ms.into(), rest.into()];
-            let mut work = self.database.write().await.map_err(failed())?;
-            let statement = claim_statement(&work);
-            let rows = work.fetch(statement, values).await.map_err(failed())?;
-            work.commit().await.map_err(failed())?;
-            for row in &rows {
-                claimed.push([row.int(0)?]);
-            }
-            if claimed.len() as i64 >= limit || (rows.is_empty() && is_all_open) {
+            let leased = self.claim_open(detector, worker, rest, now_ms, lease_ms).await?;
+            let is_exhausted = leased.is_empty() && is_all_open;
+            claimed.extend(leased);
+            if claimed.len() as i64 >= limit || is_exhausted {
                 break;
             }
-            // In a transaction of its own and in turn: another worker may have opened these images since we looked, so
-            // that nothing opened now does not mean that nothing is due.
-            let mut work = self.database.write().await.map_err(failed())?;
-            work.take_turn(Turn::Scan).await.map_err(failed())?;
-            is_all_open = enqueue(&mut work, detector, i64::MAX).await.map_err(failed())? == 0;
-            work.commit().await.map_err(failed())?;
+            is_all_open = self.open_more(detector).await? == 0;
         }
+        self.list_claimed(&claimed).await
+    }
+
+    /// Leases images that are open, in a transaction of its own: it is not done again for what fails after it.
+    async fn claim_open(
+        &self,
+        detector: &str,
+        worker: &str,
+        limit: i64,
+        now_ms: i64,
+        lease_ms: i64,
+    ) -> Result<Vec<[i64; 1]>, CatalogError> {
+        let failed = || CatalogError::database("claim images");
+        let values = vec![detector.into(), worker.into(), (now_ms + lease_ms).into(), now_ms.into(), limit.into()];
+        let mut work = self.database.write().await.map_err(failed())?;
+        let statement = claim_statement(&work);
+        let rows = work.fetch(statement, values).await.map_err(failed())?;
+        work.commit().await.map_err(failed())?;
+        rows.iter().map(|row| Ok([row.int(0)?])).collect()
+    }
+
+    /// Opens images that came since; says how many. In turn: another worker may have opened these images since we looked,
+    /// so that nothing opened now does not mean that nothing is due.
+    async fn open_more(&self, detector: &str) -> Result<u64, CatalogError> {
+        let failed = || CatalogError::database("claim images");
+        let mut work = self.database.write().await.map_err(failed())?;
+        work.take_turn(Turn::Scan).await.map_err(failed())?;
+        let n_opened = enqueue(&mut work, detector, i64::MAX).await.map_err(failed())?;
+        work.commit().await.map_err(failed())?;
+        Ok(n_opened)
+    }
+
+    async fn list_claimed(&self, claimed: &[[i64; 1]]) -> Result<Vec<ImageRow>, CatalogError> {
+        let failed = || CatalogError::database("claim images");
         let mut work = self.database.read().await.map_err(failed())?;
         images_of(&mut work, claimed).await
     }
@@ -193,7 +218,7 @@ pub(super) async fn enqueue(work: &mut Work, detector: &str, last: i64) -> Resul
 }
 
 /// Images by their numbers, in order.
-pub(super) async fn images_of(work: &mut Work, ids: Vec<[i64; 1]>) -> Result<Vec<ImageRow>, CatalogError> {
+pub(super) async fn images_of(work: &mut Work, ids: &[[i64; 1]]) -> Result<Vec<ImageRow>, CatalogError> {
     let rows = work
         .fetch(
             "select id, sha256, phash, width, height, format, size_bytes, withdrawn_ms from image
@@ -219,7 +244,7 @@ fn claim_statement(work: &Work) -> &'static str {
                  order by due.lease_end_ms, due.image_id limit $5)
              returning image_id"
         }
-        Work::Postgres(_) => {
+        Work::Postgres(..) => {
             "update face_scan set worker = $2, lease_end_ms = $3
              where detector = $1 and image_id = any(array(
                  select image_id from face_scan as due

@@ -1,5 +1,6 @@
 //! Which searches are planned, which goes on next, what did its page bring, and what quota is left today?
 
+use affectory_again::again;
 use affectory_core::SearchId;
 
 use super::candidates::insert_candidates;
@@ -12,6 +13,7 @@ use crate::{Catalog, CatalogError};
 /// A provider's day, UTC.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
+#[again]
 impl Catalog {
     /// Records queries and opens a search for each; says how many are new. A query known already stays as it is.
     ///

@@ -1,5 +1,6 @@
 //! What was handed in to a challenge, does it count, and what did the scoring process find?
 
+use affectory_again::again;
 use affectory_core::{AccountId, ChallengeId, Sha256Hex, SubmissionId, TeamId};
 
 use super::audit::{COMMAND_LINE, Entry, append};
@@ -17,6 +18,7 @@ const REFUSED_PER_DAY: i64 = 100;
 /// A day, ms.
 const DAY_MS: i64 = 86_400_000;
 
+#[again]
 impl Catalog {
     /// Writes a submission down: refused where it has problems, else queued, if the team has any left of the day (UTC).
     /// Counting and writing are one transaction with a turn of its own, so that two at once cannot get around the quota.

@@ -1,5 +1,6 @@
 //! Who asks for a picture to be taken out, and what were they answered?
 
+use affectory_again::again;
 use affectory_core::Sha256Hex;
 
 use super::audit::{Entry, append};
@@ -9,6 +10,7 @@ use crate::people::Account;
 use crate::portal::{NewLetter, WithdrawalRow};
 use crate::{Catalog, CatalogError};
 
+#[again]
 impl Catalog {
     /// Records that somebody asks.
     ///

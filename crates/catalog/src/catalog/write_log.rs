@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use affectory_again::again;
 use affectory_core::{Arousal, Expression, Sha256Hex, Valence};
 
 use super::audit::{COMMAND_LINE, Entry, append};
@@ -10,6 +11,7 @@ use crate::database::{Row, Turn, Work, batch};
 use crate::exchange::{LogOutcome, LoggedAnnotation};
 use crate::{AnnotatorKind, Catalog, CatalogError, PoolRules};
 
+#[again]
 impl Catalog {
     /// Begins to add another project's log: an audit entry, and the pools of those names that are not here, paused and
     /// empty, so that answers can say where they were given. Gives the rows of all these pools.

@@ -50,7 +50,7 @@ fn place(host: &str) -> HostPlace {
     HostPlace { host: host.into(), due_ms: i64::MIN, id: CandidateId(0) }
 }
 
-fn ended(id: CandidateId, end: FetchEnd, outcome: &'static str) -> FetchRecord {
+pub fn ended(id: CandidateId, end: FetchEnd, outcome: &'static str) -> FetchRecord {
     FetchRecord {
         id,
         end,
@@ -64,7 +64,7 @@ fn ended(id: CandidateId, end: FetchEnd, outcome: &'static str) -> FetchRecord {
     }
 }
 
-fn image(n: u64) -> FetchEnd {
+pub fn image(n: u64) -> FetchEnd {
     FetchEnd::Image(FetchedImage { sha256: hash(n), width: 40, height: 50, format: "jpeg".into(), size_bytes: 9 })
 }
 

@@ -1,0 +1,80 @@
+//! Does a project go on that an older version left in the middle of its work?
+
+use affectory_catalog::{Catalog, HostPlace};
+use affectory_core::CandidateId;
+
+use crate::collection::{ended, image};
+use crate::engines::{databases, run_sql};
+
+/// The migrations of version 6, of which a published one never changes.
+const VERSION_6: [&str; 6] = [
+    include_str!("../../migrations/0001_the_way.sql"),
+    include_str!("../../migrations/0002_collect.sql"),
+    include_str!("../../migrations/0003_faces_behind.sql"),
+    include_str!("../../migrations/0004_annotate.sql"),
+    include_str!("../../migrations/0005_portal.sql"),
+    include_str!("../../migrations/0006_challenge.sql"),
+];
+const TAIL_SQLITE: &str = include_str!("../../migrations/0001_the_way.sqlite.sql");
+const TAIL_POSTGRES: &str = include_str!("../../migrations/0001_the_way.postgres.sql");
+
+/// What `fixtures/interrupted.py` got of a collection killed after five seconds: 55 addresses, 23 fetched, a host leased.
+const INTERRUPTED: &str = include_str!("../fixtures/interrupted-version-6.sql");
+const WORKER: &str = "vm/26480/4418383";
+const LATER_MS: i64 = 1_795_900_000_000;
+
+async fn interrupted(url: &str) {
+    let is_sqlite = url.starts_with("sqlite:");
+    let (identity, tail) = match is_sqlite {
+        true => ("integer primary key", TAIL_SQLITE),
+        false => ("bigint generated always as identity primary key", TAIL_POSTGRES),
+    };
+    let tables = VERSION_6.concat().replace("{identity}", identity);
+    run_sql(url, &format!("create table schema_version (version bigint primary key); {tables} {tail}")).await;
+    if is_sqlite {
+        return run_sql(url, &format!("begin; {INTERRUPTED} commit;")).await;
+    }
+    let rows = INTERRUPTED.replace(") values (", ") overriding system value values (");
+    run_sql(url, &format!("begin; {rows} commit;")).await;
+    let next_ids = "do $$ declare name text; begin
+        for name in select table_name from information_schema.columns where is_identity = 'YES' loop
+            execute format('select setval(pg_get_serial_sequence(%L, ''id''), greatest(max(id), 1)) from %I',
+                quote_ident(name), name);
+        end loop; end $$";
+    run_sql(url, next_ids).await;
+}
+
+#[tokio::test]
+async fn a_collection_that_version_6_left_in_the_middle_goes_on() {
+    for (url, _folder) in databases("interrupted").await {
+        interrupted(&url).await;
+        let catalog = Catalog::connect(&url).await.unwrap();
+        let counts = catalog.project_counts().await.unwrap();
+        assert_eq!(counts.images, 23);
+        assert_eq!(catalog.list_collectors().await.unwrap(), [WORKER]);
+        // Its process is gone: what it held is given back, or its lease has ended.
+        catalog.release_collector(WORKER).await.unwrap();
+        assert_eq!(catalog.claim_hosts("new", 9, LATER_MS, 1_000).await.unwrap(), ["127.0.0.1"]);
+        let place = HostPlace { host: "127.0.0.1".into(), due_ms: i64::MIN, id: CandidateId(0) };
+        let due = catalog.list_due_candidates(&[place], 100, LATER_MS).await.unwrap();
+        let outcomes = catalog.count_outcomes().await.unwrap();
+        let n_ended: u64 = outcomes.iter().filter(|row| row.state != "new").map(|row| row.candidates).sum();
+        assert_eq!(due.len() as u64 + n_ended, 55);
+        let records: Vec<_> =
+            (700..).zip(&due).map(|(n, candidate)| ended(candidate.id, image(n), "fetched")).collect();
+        let recorded = catalog.record_fetches(&records, LATER_MS).await.unwrap();
+        assert_eq!((recorded.new_images, recorded.ended), (due.len() as u64, due.len() as u64));
+        // A search goes on at the page where it was, and the images wait for a look.
+        let search = catalog.claim_search("pexels", "new", LATER_MS, 1_000).await.unwrap().unwrap();
+        assert!(search.cursor.is_some());
+        let images = catalog.claim_images("mtcnn", "new", 500, LATER_MS, 1_000).await.unwrap();
+        assert_eq!(images.len() as u64, 23 + due.len() as u64 - looked_at(&catalog).await);
+        assert!(catalog.verify_audit().await.unwrap().is_ok());
+    }
+}
+
+/// How many images the killed process had looked at.
+async fn looked_at(catalog: &Catalog) -> u64 {
+    let scan = catalog.face_scan("mtcnn").await.unwrap();
+    scan.found + scan.no_face + scan.unreadable
+}
