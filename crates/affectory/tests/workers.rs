@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
+mod catalogue;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -45,7 +47,8 @@ impl Lab {
 
     fn project(&self, name: &str) -> PathBuf {
         let root = self.folder.path().join(name);
-        assert!(affectory(&root, &["init", root.to_str().unwrap()]).output().unwrap().status.success());
+        let init = ["init", root.to_str().unwrap(), "--catalog", &catalogue::catalog()];
+        assert!(affectory(&root, &init).output().unwrap().status.success());
         let settings = "contact = \"lab@example.org\"\n[fetch]\npause_ms = 5\nper_host = 2\nconcurrency = 16\n\
                         open_networks = [\"127.0.0.0/8\"]\n";
         std::fs::write(root.join("collect.toml"), settings).unwrap();
@@ -104,30 +107,53 @@ fn said(output: Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A nats-server of our own, whose streams outlive it.
+/// A nats-server of our own, or one of a cluster; its streams outlive it.
 struct Nats {
     program: PathBuf,
     folder: tempfile::TempDir,
     port: u16,
+    /// What makes it one of a cluster.
+    further: Vec<String>,
     child: Child,
 }
 
 impl Nats {
-    #[expect(clippy::disallowed_methods, reason = "a test asks where its server is")]
     fn start() -> Option<Nats> {
+        Some(Self::start_some(&[vec![]])?.remove(0))
+    }
+
+    /// Three that hold every shard together.
+    fn start_cluster() -> Option<Vec<Nats>> {
+        let routes = free_ports(3);
+        let all: Vec<String> = routes.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+        let further: Vec<Vec<String>> = (0..3)
+            .map(|n| {
+                let args =
+                    ["-n", &format!("n{n}"), "--cluster_name", "lab", "--cluster", &all[n], "--routes", &all.join(",")];
+                args.map(str::to_owned).to_vec()
+            })
+            .collect();
+        Self::start_some(&further)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test asks where its server is")]
+    fn start_some(further: &[Vec<String>]) -> Option<Vec<Nats>> {
         let Some(program) = std::env::var_os("AFFECTORY_TEST_NATS_SERVER").map(PathBuf::from) else {
             println!("SKIPPED: AFFECTORY_TEST_NATS_SERVER names no nats-server (scripts/test-servers start)");
             return None;
         };
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Self::run(&program, folder.path(), port);
-        Some(Nats { program, folder, port, child })
+        let ports = free_ports(further.len());
+        let start = |(further, port): (&Vec<String>, u16)| {
+            let folder = tempfile::tempdir().unwrap();
+            let child = Self::run(&program, folder.path(), port, further);
+            Nats { program: program.clone(), folder, port, further: further.clone(), child }
+        };
+        Some(further.iter().zip(ports).map(start).collect())
     }
 
-    fn run(program: &Path, folder: &Path, port: u16) -> Child {
+    fn run(program: &Path, folder: &Path, port: u16, further: &[String]) -> Child {
         let args = ["-js", "-a", "127.0.0.1", "-p", &port.to_string(), "-sd", folder.to_str().unwrap()];
-        let child = Command::new(program).args(args).stderr(Stdio::null()).spawn().unwrap();
+        let child = Command::new(program).args(args).args(further).stderr(Stdio::null()).spawn().unwrap();
         wait_until("nats-server answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         child
     }
@@ -138,16 +164,23 @@ impl Nats {
     }
 
     fn start_again(&mut self) {
-        self.child = Self::run(&self.program, self.folder.path(), self.port);
+        self.child = Self::run(&self.program, self.folder.path(), self.port, &self.further);
     }
+}
 
-    /// Makes this server the queue of a project.
-    fn serve(&self, project: &Path) {
-        let path = project.join("affectory.toml");
-        let text = std::fs::read_to_string(&path).unwrap();
-        let queue = format!("{text}\n[queue]\nservers = [\"nats://127.0.0.1:{}\"]\nname = \"lab\"\n", self.port);
-        std::fs::write(path, queue).unwrap();
-    }
+/// Makes servers the queue of a project.
+fn serve(project: &Path, servers: &[Nats]) {
+    let path = project.join("affectory.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let urls: Vec<String> = servers.iter().map(|nats| format!("\"nats://127.0.0.1:{}\"", nats.port)).collect();
+    let (urls, replicas) = (urls.join(", "), servers.len());
+    let queue = format!("{text}\n[queue]\nservers = [{urls}]\nname = \"lab\"\nreplicas = {replicas}\n");
+    std::fs::write(path, queue).unwrap();
+}
+
+fn free_ports(n: usize) -> Vec<u16> {
+    let listeners: Vec<TcpListener> = (0..n).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
 
 impl Drop for Nats {
@@ -201,7 +234,7 @@ fn whoever_is_killed_nothing_is_lost_and_nothing_is_done_twice() {
     assert_eq!(n_alone, N as u64);
 
     let shared = lab.project("shared");
-    nats.serve(&shared);
+    serve(&shared, std::slice::from_ref(&nats));
     let mut dispatcher = affectory(&shared, &["dispatch", "--until-done", "--ahead", "4"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -248,11 +281,41 @@ fn whoever_is_killed_nothing_is_lost_and_nothing_is_done_twice() {
 }
 
 #[test]
+fn a_cluster_loses_one_server_after_the_other_and_no_work() {
+    let Some(mut cluster) = Nats::start_cluster() else { return };
+    let lab = Lab::new();
+    let alone = lab.project("alone");
+    json(&alone, &["collect", "run", "--no-search"]);
+    lab.n_requests.store(0, Ordering::Relaxed);
+    let shared = lab.project("shared");
+    serve(&shared, &cluster);
+    // A cluster takes a moment to choose who leads.
+    wait_until("the cluster has a leader", || affectory(&shared, &["queue"]).output().unwrap().status.success());
+    let workers: Vec<Child> = (0..2).map(|_| worker(&shared)).collect();
+    let dispatcher =
+        affectory(&shared, &["dispatch", "--until-done"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    for (n, nats) in cluster.iter_mut().enumerate() {
+        wait_until("a fifth more is fetched", || lab.n_requests.load(Ordering::Relaxed) >= (N * (n + 1) / 5) as u64);
+        nats.kill();
+        std::thread::sleep(Duration::from_millis(500));
+        nats.start_again();
+    }
+    let output = dispatcher.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(output));
+    for worker in workers {
+        let output = worker.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(output));
+    }
+    assert_eq!(end_of(&shared), end_of(&alone));
+    assert_eq!(lab.n_requests.load(Ordering::Relaxed), N as u64, "no worker died: nothing is fetched twice");
+}
+
+#[test]
 fn a_shard_that_makes_no_sense_is_given_up_with_the_reason() {
     let Some(nats) = Nats::start() else { return };
     let lab = Lab::new();
     let project = lab.project("p");
-    nats.serve(&project);
+    serve(&project, std::slice::from_ref(&nats));
     // Makes the streams.
     assert_eq!(json(&project, &["queue"])["given_up"], 0);
     let mut stream = TcpStream::connect(("127.0.0.1", nats.port)).unwrap();

@@ -11,14 +11,20 @@ use affectory_collect::{normalize, registrable_domain, url_key};
 
 /// A private nginx on a free loopback port, and its address.
 pub fn serve(folder: &Path) -> Option<(Child, String)> {
+    serve_at(folder, &[])
+}
+
+/// The same, at further addresses of loopback.
+pub fn serve_at(folder: &Path, further: &[String]) -> Option<(Child, String)> {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let at = folder.display();
+    let further: String = further.iter().map(|address| format!(" listen {address}:{port};")).collect();
     let config = format!(
         "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\n\
          events {{ worker_connections 4096; }}\n\
          http {{ access_log off; sendfile on; keepalive_requests 1000000; types {{ image/jpeg jpg; }}\n\
          client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u;\n\
-         scgi_temp_path {at}/s; server {{ listen 127.0.0.1:{port}; root {at}/www; }} }}\n"
+         scgi_temp_path {at}/s; server {{ listen 127.0.0.1:{port};{further} root {at}/www; }} }}\n"
     );
     // Its worker is another user, who has to be let in.
     #[cfg(unix)]
