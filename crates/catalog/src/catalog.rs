@@ -47,7 +47,7 @@ use crate::{CatalogError, moving, schema};
 /// The database, SQLite or PostgreSQL. Cheap to clone; all clones share one pool.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    database: Database,
+    pub(crate) database: Database,
 }
 
 impl Catalog {
