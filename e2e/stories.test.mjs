@@ -192,6 +192,7 @@ test("a server that is killed loses nothing, and the work goes on without it", a
   await page.goto(`${project.url}/annotate/${project.pool}`);
   await page.getByTestId("face").waitFor();
   const faces = [await answer(page, "9")];
+  await saved(page);
   await project.kill();
   for (let i = 0; i < 5; i += 1) faces.push(await answer(page, "9"));
   await page.getByTestId("state").getByText("Waiting: 5; no connection").waitFor();

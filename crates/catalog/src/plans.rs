@@ -94,12 +94,13 @@ async fn scans(catalog: &Catalog) -> Vec<String> {
         let is_scan = |line: &&String| {
             BIG.iter().any(|table| {
                 let words: Vec<&str> = line.split_whitespace().collect();
-                // SQLite's `SCAN image` goes through the table and `SCAN image USING COVERING INDEX` through an index.
+                // SQLite's `SCAN image` goes through the table, `SCAN image USING INDEX image_withdrawn` through an index.
                 words.windows(4).any(|four| four[..2] == ["Seq", "Scan"] && four[3] == *table)
-                    || words.windows(2).any(|two| two[0] == "SCAN" && two[1] == *table)
+                    || (words.windows(2).any(|two| two[0] == "SCAN" && two[1] == *table) && !words.contains(&"USING"))
             })
         };
-        found.extend(lines.iter().filter(is_scan).map(|line| format!("{line} IN {sql}: {lines:#?}")));
+        let words = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+        found.extend(lines.iter().filter(is_scan).map(|line| format!("`{}` in `{words}`", line.trim())));
     }
     found
 }
@@ -118,7 +119,6 @@ async fn ask_all(catalog: &Catalog) {
     ask!(list_due_candidates(&[place("1"), place("77")], 10, 50_000));
     ask!(next_host_due(9));
     ask!(claim_images("d", "w", 64, 9, 10));
-    ask!(face_scan("d"));
     let request = FaceRequest {
         pool_id: PoolId(1),
         annotator_id: AnnotatorId(1),
