@@ -45,7 +45,7 @@ impl S3Access {
     }
 
     fn is_true(&self, name: &str) -> bool {
-        self.value(name).is_some_and(|value| ["true", "1", "yes", "on"].contains(&value.to_lowercase().as_str()))
+        self.value(name).is_some_and(is_true)
     }
 
     /// The server, if it is not Amazon's.
@@ -175,6 +175,11 @@ impl Bucket {
     }
 }
 
+/// Whether a variable says yes, in one of the ways that AWS's own tools and `object_store` know.
+fn is_true(value: &str) -> bool {
+    ["true", "1", "yes", "y", "on"].contains(&value.to_lowercase().as_str())
+}
+
 /// Refuses what could only fail later, after minutes of trying.
 fn check(access: &S3Access) -> Result<(), String> {
     let has = |names: &[&str]| names.iter().all(|name| access.value(name).is_some());
@@ -227,7 +232,7 @@ impl HttpConnector for Connector {
             .map_err(|error| failed(error.into()))?
             .with_root_certificates(self.roots.clone())
             .with_no_client_auth();
-        let may_be_plain = options.get_config_value(&ClientConfigKey::AllowHttp).as_deref() == Some("true");
+        let may_be_plain = options.get_config_value(&ClientConfigKey::AllowHttp).as_deref().is_some_and(is_true);
         let mut client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .https_only(!may_be_plain)
@@ -414,7 +419,9 @@ mod tests {
         assert!(with(&key).is_ok());
         let plain = [key[0], key[1], ("AWS_ENDPOINT_URL", "http://store")];
         assert!(with(&plain).unwrap_err().contains("AWS_ALLOW_HTTP"));
-        assert!(with(&[plain[0], plain[1], plain[2], ("AWS_ALLOW_HTTP", "true")]).is_ok());
+        for yes in ["true", "1"] {
+            assert!(with(&[plain[0], plain[1], plain[2], ("AWS_ALLOW_HTTP", yes)]).is_ok());
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl S3 {
     pub fn variables_with(&self, key: &str, secret: &str) -> Vec<(String, String)> {
         let pairs = [
             ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
-            ("AWS_ALLOW_HTTP", "true".into()),
+            ("AWS_ALLOW_HTTP", "1".into()),
             ("AWS_REGION", "eu-test-1".into()),
             ("AWS_ACCESS_KEY_ID", key.into()),
             ("AWS_SECRET_ACCESS_KEY", secret.into()),
