@@ -13,10 +13,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use affectory_catalog::{
-    Account, Applicant, DeliveryRow, LinkWord, NewAccount, NewRelease, NewRequest, Project, ProjectConfig,
-    RequestChange, Role, Secrets,
+    Account, Applicant, DeliveryRow, ImportItem, LinkWord, NewAccount, NewFace, NewImage, NewRelease, NewRequest,
+    NewSighting, Project, ProjectConfig, ReleaseItemRow, RequestChange, Role, Secrets,
 };
-use affectory_core::{BoundingBox, Expression, GrantId, PerceptualHash, Sha256Hex, Split};
+use affectory_core::{BoundingBox, Expression, FaceId, GrantId, PerceptualHash, Sha256Hex, Split};
 use affectory_portal::delivery::{Layout, build, manifest_path, package_folder};
 use affectory_portal::{SETTINGS_FILE, TEMPLATE};
 use affectory_release::ReleaseItem;
@@ -151,8 +151,9 @@ fn sha256(bytes: &[u8]) -> Sha256Hex {
     Sha256Hex::from_digest(&Sha256::digest(bytes).into())
 }
 
-/// A project on a bucket with a release of noise, its package, and one grant, whose archive is delivered from the bucket.
-async fn granted(root: &Path, s3: &S3) -> (Project, Account, GrantId, Layout) {
+/// A project on a bucket with a release of noise, its package, and two grants, whose archives are delivered from the
+/// bucket; the layout of the first one's, and a picture that is in both.
+async fn granted(root: &Path, s3: &S3) -> (Project, Account, [GrantId; 2], Layout, Sha256Hex) {
     let config = ProjectConfig { objects: s3.place("lab"), ..ProjectConfig::default() };
     let secrets = Secrets { s3: s3.access(20), ..Secrets::default() };
     let project = Project::init_with(root, config, &secrets).await.unwrap();
@@ -194,42 +195,75 @@ async fn granted(root: &Path, s3: &S3) -> (Project, Account, GrantId, Layout) {
         labels: "happy,sad".into(),
         parameters: "{}".into(),
     };
-    let release = catalog.record_release(&new, &[], 1).await.unwrap();
-    let account = NewAccount { email: "a@b.c", name: "A", role: Role::Lead, language: "en", password_hash: "x" };
-    let account = catalog.insert_account(&account, "test", 1).await.unwrap();
+    let picture = items[0].image_sha256.clone();
+    let image = NewImage {
+        sha256: picture.clone(),
+        phash: PerceptualHash(0),
+        width: 425,
+        height: 425,
+        format: "jpeg".into(),
+        size_bytes: 1,
+    };
+    let sighting =
+        NewSighting { source: "s".into(), path: "1".into(), page_url: None, license: None, given_split: None };
+    let face = NewFace { bounding_box: BoundingBox::whole(425, 425), landmarks: None, annotations: vec![] };
+    catalog.record_import(&[ImportItem { image, sighting, faces: vec![face] }], 1).await.unwrap();
+    let face = catalog.list_labelled_faces(FaceId(0), 1).await.unwrap().remove(0).face;
+    let row = ReleaseItemRow {
+        item_idx: 0,
+        face_id: face.id,
+        image_id: face.image_id,
+        split: Split::Train,
+        expression: Some(Expression::Happy),
+    };
+    let release = catalog.record_release(&new, &[row], 1).await.unwrap();
     let word = |text: &str| LinkWord { sha256: sha256(text.as_bytes()), expires_ms: i64::MAX };
-    let applicant = Applicant { name: "A".into(), email: "a@b.c".into(), ..Applicant::default() };
-    let new = NewRequest { release_id: release.id, applicant: applicant.clone(), student: None, link: word("link") };
-    let request = catalog.insert_request(&new, &[], 1).await.unwrap();
-    let (object, seed) = (sha256(b"agreement"), sha256(b"seed"));
-    for change in [
-        RequestChange::Own { account: account.id, applicant: &applicant, number: "1", agreement: &object },
-        RequestChange::Submit { signed: &object, report: "{}" },
-        RequestChange::Grant { seed: seed.as_str(), expires_ms: i64::MAX, student_link: None },
-    ] {
-        assert!(catalog.change_request(request, &change, Some(&account), &[], 1).await.unwrap());
+    let mut lead = None;
+    for n in ["1", "2"] {
+        let email = format!("{n}@b.c");
+        let account = NewAccount { email: &email, name: "A", role: Role::Lead, language: "en", password_hash: "x" };
+        let account = catalog.insert_account(&account, "test", 1).await.unwrap();
+        let applicant = Applicant { name: "A".into(), email, ..Applicant::default() };
+        let new = NewRequest { release_id: release.id, applicant: applicant.clone(), student: None, link: word(n) };
+        let request = catalog.insert_request(&new, &[], 1).await.unwrap();
+        let (object, seed) = (sha256(b"agreement"), sha256(n.as_bytes()));
+        for change in [
+            RequestChange::Own { account: account.id, applicant: &applicant, number: n, agreement: &object },
+            RequestChange::Submit { signed: &object, report: "{}" },
+            RequestChange::Grant { seed: seed.as_str(), expires_ms: i64::MAX, student_link: None },
+        ] {
+            assert!(catalog.change_request(request, &change, Some(&account), &[], 1).await.unwrap());
+        }
+        if lead.is_none() {
+            catalog.insert_token(&account, "test", &word(TOKEN), 1).await.unwrap();
+            lead = Some(account);
+        }
     }
-    catalog.insert_token(&account, "test", &word(TOKEN), 1).await.unwrap();
-    let grant = catalog.list_grants().await.unwrap().remove(0);
     let folder = package_folder(&project, "v1", 1);
     std::fs::create_dir_all(folder.parent().unwrap()).unwrap();
     let size = build(&project, &items, &folder).await.unwrap();
     let package = catalog.record_package(release.id, 1, 0, size, 1).await.unwrap();
-    std::fs::write(manifest_path(&folder, &grant), "item\n").unwrap();
-    let layout = Layout::open(&folder, &grant.seed).unwrap();
-    let delivery = DeliveryRow {
-        archive_sha256: sha256(&archive(&layout)),
-        archive_bytes: size,
-        manifest_sha256: sha256(b"item\n"),
-        manifest_bytes: 5,
-    };
-    catalog.record_delivery(grant.id, package.id, &delivery, 1).await.unwrap();
+    let mut grants = catalog.list_grants().await.unwrap();
+    grants.sort_by_key(|grant| grant.id);
+    let mut layouts = Vec::new();
+    for grant in &grants {
+        std::fs::write(manifest_path(&folder, grant), "item\n").unwrap();
+        let layout = Layout::open(&folder, &grant.seed).unwrap();
+        let delivery = DeliveryRow {
+            archive_sha256: sha256(&archive(&layout)),
+            archive_bytes: size,
+            manifest_sha256: sha256(b"item\n"),
+            manifest_bytes: 5,
+        };
+        catalog.record_delivery(grant.id, package.id, &delivery, 1).await.unwrap();
+        layouts.push(layout);
+    }
     let settings = TEMPLATE
         .replace("deliver_from = \"server\"", "deliver_from = \"store\"")
         .replace("archives_a_day = 5", "archives_a_day = 50")
         .replace("# [[release]]\n", "[[release]]\nname = \"v1\"\n");
     std::fs::write(root.join(SETTINGS_FILE), settings).unwrap();
-    (project, account, grant.id, layout)
+    (project, lead.unwrap(), [grants[0].id, grants[1].id], layouts.remove(0), picture)
 }
 
 fn archive(layout: &Layout) -> Vec<u8> {
@@ -279,13 +313,18 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 async fn a_recipient_gets_an_archive_from_the_bucket_until_the_access_ends() {
     let (s3, folder) = (S3::start(), tempfile::tempdir().unwrap());
     let root = folder.path().join("p");
-    let (project, account, grant, layout) = granted(&root, &s3).await;
+    let (project, lead, [grant, other], layout, picture) = granted(&root, &s3).await;
     let serving = serve(&root, &s3);
-    let note = package_folder(&project, "v1", 1).join(format!("shared-{grant}.txt"));
-    let is_whole = || std::fs::read_to_string(&note).is_ok_and(|text| text.ends_with("whole\n"));
-    wait_until("the archive is in the bucket", is_whole);
-    let name = std::fs::read_to_string(&note).unwrap().lines().nth(1).unwrap().to_owned();
-    assert_eq!(std::fs::read(s3.file(&format!("lab/{name}"))).unwrap(), archive(&layout));
+    let note_of = |grant| package_folder(&project, "v1", 1).join(format!("shared-{grant}.txt"));
+    let (note, other_note) = (note_of(grant), note_of(other));
+    let is_whole = |note: &Path| std::fs::read_to_string(note).is_ok_and(|text| text.ends_with("whole\n"));
+    wait_until("the archives are in the bucket", || is_whole(&note) && is_whole(&other_note));
+    let file_of = |note: &Path| {
+        let text = std::fs::read_to_string(note).unwrap();
+        s3.file(&format!("lab/{}", text.lines().nth(1).unwrap()))
+    };
+    let (file, other_file) = (file_of(&note), file_of(&other_note));
+    assert_eq!(std::fs::read(&file).unwrap(), archive(&layout));
 
     let path = format!("/files/{grant}/v1-r1.tar");
     let bearer = format!("authorization: Bearer {TOKEN}\r\n");
@@ -327,8 +366,11 @@ async fn a_recipient_gets_an_archive_from_the_bucket_until_the_access_ends() {
     let firsts: Vec<u64> = log.iter().filter(|row| row.file == "v1-r1.tar").map(|row| row.first_byte).collect();
     assert_eq!(firsts, [2_000_000, 1_000_000, 0]);
 
-    assert!(project.catalog.revoke_grant(grant, "left", &account, &[], 2).await.unwrap());
+    assert!(project.catalog.revoke_grant(grant, "left", &lead, &[], 2).await.unwrap());
     assert_eq!(head(&serving.1, &path, &bearer).0, 404, "no new link, at once");
-    wait_until("the archive is gone", || !s3.file(&format!("lab/{name}")).exists() && !note.exists());
+    wait_until("the archive is gone", || !file.exists() && !note.exists());
     assert_eq!(head(&there, link_path, "").0, 404, "what was given out leads to nothing");
+    assert!(other_file.exists(), "another's access holds");
+    project.catalog.withdraw_image(&picture, "asked by mail", 3).await.unwrap();
+    wait_until("an archive with a withdrawn picture is gone", || !other_file.exists() && !other_note.exists());
 }

@@ -5,8 +5,8 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
 use object_store::client::{
@@ -45,7 +45,7 @@ impl S3Access {
     }
 
     fn is_true(&self, name: &str) -> bool {
-        self.value(name).is_some_and(|value| ["true", "1", "yes", "on"].contains(&value.to_lowercase().as_str()))
+        self.value(name).is_some_and(is_true)
     }
 
     /// The server, if it is not Amazon's.
@@ -175,6 +175,11 @@ impl Bucket {
     }
 }
 
+/// Whether a variable says yes, in one of the ways that AWS's own tools and `object_store` know.
+fn is_true(value: &str) -> bool {
+    ["true", "1", "yes", "y", "on"].contains(&value.to_lowercase().as_str())
+}
+
 /// Refuses what could only fail later, after minutes of trying.
 fn check(access: &S3Access) -> Result<(), String> {
     let has = |names: &[&str]| names.iter().all(|name| access.value(name).is_some());
@@ -227,7 +232,7 @@ impl HttpConnector for Connector {
             .map_err(|error| failed(error.into()))?
             .with_root_certificates(self.roots.clone())
             .with_no_client_auth();
-        let may_be_plain = options.get_config_value(&ClientConfigKey::AllowHttp).as_deref() == Some("true");
+        let may_be_plain = options.get_config_value(&ClientConfigKey::AllowHttp).as_deref().is_some_and(is_true);
         let mut client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .https_only(!may_be_plain)
@@ -241,27 +246,60 @@ impl HttpConnector for Connector {
         if let Some(proxy) = options.get_config_value(&ClientConfigKey::ProxyUrl) {
             client = client.proxy(reqwest::Proxy::all(proxy).map_err(|error| failed(error.into()))?);
         }
-        Ok(HttpClient::new(Line(client.build().map_err(|error| failed(error.into()))?)))
+        let http = client.build().map_err(|error| failed(error.into()))?;
+        Ok(HttpClient::new(Line { http, away_since: Mutex::default() }))
     }
 }
 
-/// A client whose errors say whether another attempt can help.
+/// A client whose errors say whether another attempt can help, and that tells of a server that is away.
 #[derive(Debug)]
-struct Line(reqwest::Client);
+struct Line {
+    http: reqwest::Client,
+    /// Since when nothing has come back, or since it was last told.
+    away_since: Mutex<Option<Instant>>,
+}
+
+/// What is over sooner is not worth a line; whoever waits longer reads one this often.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+impl Line {
+    /// Notes whether an answer came, and `why` not.
+    fn note(&self, why: Option<&str>) {
+        let mut away_since = self.away_since.lock().unwrap_or_else(PoisonError::into_inner);
+        match (why, *away_since) {
+            (None, _) => *away_since = None,
+            (Some(_), None) => *away_since = Some(Instant::now()),
+            (Some(why), Some(since)) if since.elapsed() > TELL_EVERY => {
+                *away_since = Some(Instant::now());
+                tracing::warn!(why, "the image store is away, and is asked again for some minutes");
+            }
+            (Some(_), Some(_)) => {}
+        }
+    }
+}
 
 #[async_trait::async_trait]
 impl HttpService for Line {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        self.0.call(request).await.map_err(|error| {
-            let kind = match error.kind() {
-                // A certificate that does not hold will not hold in a minute.
-                _ if causes(&error).any(is_tls) => HttpErrorKind::Unknown,
-                // All that is left are connections that broke in a way that has no name; what we ask for can be repeated.
-                HttpErrorKind::Unknown => HttpErrorKind::Interrupted,
-                kind => kind,
-            };
-            HttpError::new(kind, error)
-        })
+        match self.http.call(request).await {
+            Ok(response) => {
+                let status = response.status();
+                let is_away = status.is_server_error() || status.as_u16() == 429;
+                self.note(is_away.then_some(status.as_str()));
+                Ok(response)
+            }
+            // A certificate that does not hold will not hold in a minute.
+            Err(error) if causes(&error).any(is_tls) => Err(HttpError::new(HttpErrorKind::Unknown, error)),
+            Err(error) => {
+                self.note(Some(&causes(&error).last().map_or_else(String::new, ToString::to_string)));
+                // Those without a kind are connections that broke in a way that has no name; what we ask for can be repeated.
+                let kind = match error.kind() {
+                    HttpErrorKind::Unknown => HttpErrorKind::Interrupted,
+                    kind => kind,
+                };
+                Err(HttpError::new(kind, error))
+            }
+        }
     }
 }
 
@@ -381,7 +419,9 @@ mod tests {
         assert!(with(&key).is_ok());
         let plain = [key[0], key[1], ("AWS_ENDPOINT_URL", "http://store")];
         assert!(with(&plain).unwrap_err().contains("AWS_ALLOW_HTTP"));
-        assert!(with(&[plain[0], plain[1], plain[2], ("AWS_ALLOW_HTTP", "true")]).is_ok());
+        for yes in ["true", "1"] {
+            assert!(with(&[plain[0], plain[1], plain[2], ("AWS_ALLOW_HTTP", yes)]).is_ok());
+        }
     }
 
     #[test]

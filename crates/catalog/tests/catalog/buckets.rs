@@ -68,7 +68,7 @@ impl S3 {
     pub fn variables_with(&self, key: &str, secret: &str) -> Vec<(String, String)> {
         let pairs = [
             ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
-            ("AWS_ALLOW_HTTP", "true".into()),
+            ("AWS_ALLOW_HTTP", "1".into()),
             ("AWS_REGION", "eu-test-1".into()),
             ("AWS_ACCESS_KEY_ID", key.into()),
             ("AWS_SECRET_ACCESS_KEY", secret.into()),
@@ -113,6 +113,8 @@ fn serve(
         tell.send(listener.local_addr().unwrap()).unwrap();
         loop {
             let Ok((socket, _)) = listener.accept().await else { continue };
+            // Head and body go out as two packets, and the second must not wait for the first to be acknowledged.
+            let _ = socket.set_nodelay(true);
             let (service, fault, log) = (service.clone(), Arc::clone(fault), Arc::clone(log));
             tokio::spawn(async move {
                 let answer = service_fn(|request| answer(&service, &fault, &log, request));

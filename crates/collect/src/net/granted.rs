@@ -281,3 +281,24 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> G
     let path = path.to_owned();
     move |source| GrantedError::File { action, path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_followed_but_not_from_a_closed_line_to_an_open_one() {
+        let link = |url: &str, location: &str| link_of(&Url::parse(url).unwrap(), &answer_with(location)).is_some();
+        assert!(link("https://lab.example/files/7", "https://store.example/x?sign=1"));
+        assert!(link("http://lab.example/files/7", "http://store.example/x"));
+        assert!(link("http://lab.example/files/7", "https://store.example/x"));
+        assert!(!link("https://lab.example/files/7", "http://store.example/x"));
+        assert!(!link("https://lab.example/files/7", "file:///etc/passwd"));
+        assert!(!link("https://lab.example/files/7", "/files/8"));
+    }
+
+    fn answer_with(location: &str) -> reqwest::Response {
+        let answer = hyper::Response::builder().status(307).header(LOCATION, location).body("").unwrap();
+        reqwest::Response::from(answer)
+    }
+}
