@@ -9,7 +9,6 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
 #[path = "../tests/catalogue/mod.rs"]
-#[expect(dead_code, reason = "only its databases are wanted")]
 mod catalogue;
 #[path = "../../collect/benches/loopback/mod.rs"]
 #[expect(dead_code, reason = "only its nginx and its list of addresses are wanted")]

@@ -185,7 +185,19 @@ fn stages(chosen: &[SharedStage]) -> Vec<WorkStage> {
     if chosen.is_empty() { WorkStage::ALL.to_vec() } else { chosen.iter().map(stage).collect() }
 }
 
+/// Further than this from the database's clock, this machine would take leases that others hold.
+const CLOCK_OFF_MS: i64 = 10_000;
+
 async fn connect(project: &Project) -> anyhow::Result<Queue> {
+    if let Some(ahead_ms) = project.catalog.clock_ahead_ms(now_ms).await?
+        && ahead_ms.abs() > CLOCK_OFF_MS
+    {
+        let way = if ahead_ms > 0 { "ahead of" } else { "behind" };
+        bail!(
+            "this machine's clock is {} s {way} the database's: set it (NTP), and start again",
+            ahead_ms.abs() / 1000
+        );
+    }
     let Some(config) = &project.config.queue else {
         bail!(
             "{} names no queue: add [queue] with servers = [\"nats://HOST:4222\"], or let this machine work alone with \

@@ -214,4 +214,21 @@ impl Catalog {
             n_letters: row.count(4)?,
         })
     }
+
+    /// By how much the clock that `now_ms` reads is ahead of the database's, ms; `None` on SQLite, which has none. Leases are
+    /// written and read by many machines' clocks.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn clock_ahead_ms(&self, now_ms: impl Fn() -> i64) -> Result<Option<i64>, CatalogError> {
+        let failed = || CatalogError::database("ask the database for the time");
+        let mut work = self.database.read().await.map_err(failed())?;
+        if let Work::Sqlite(..) = work {
+            return Ok(None);
+        }
+        let sql = "select cast(extract(epoch from clock_timestamp()) * 1000 as bigint)";
+        let rows = work.fetch(sql, vec![]).await.map_err(failed())?;
+        let now_ms = now_ms();
+        rows.first().map(|row| Ok(now_ms - row.int(0)?)).transpose()
+    }
 }

@@ -515,3 +515,51 @@ async fn a_catalogue_of_version_1_is_brought_forward_with_its_data() {
         assert_eq!((search.query.text.as_str(), search.query.negatives.len()), ("old", 0));
     }
 }
+
+#[tokio::test]
+async fn shards_name_what_is_free_and_nothing_is_leased_twice() {
+    for Engine { catalog, url, .. } in engines("shards").await {
+        let engine = url.split(':').next().unwrap();
+        with_candidates(&catalog).await;
+        let open = catalog.list_open_hosts(9, 3, 20).await.unwrap();
+        let told: Vec<(&str, u64)> = open.iter().map(|host| (host.name.as_str(), host.n_due)).collect();
+        assert_eq!(
+            told,
+            [("h0.example", 3), ("h1.example", 3), ("h2.example", 3)],
+            "{engine}: counted as far as asked"
+        );
+        assert!(open.iter().all(|host| host.first.is_some()));
+        let names: Vec<String> = ["h0.example", "h1.example", "h9.example"].map(str::to_owned).to_vec();
+        let mut first = catalog.claim_named_hosts("a", &names, 20, 100).await.unwrap();
+        first.sort();
+        assert_eq!(first, names[..2], "{engine}");
+        assert!(catalog.claim_named_hosts("b", &names, 20, 100).await.unwrap().is_empty(), "{engine}");
+        let open = catalog.count_open_work("d", 20).await.unwrap();
+        assert_eq!((open.hosts_due, open.hosts_leased), (1, 2), "{engine}");
+        let left = catalog.list_open_hosts(9, 9, 20).await.unwrap();
+        assert_eq!(left.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["h2.example"], "{engine}");
+        assert_eq!(catalog.oldest_open("d", 25).await.unwrap().host_ms, Some(20), "{engine}");
+        // A lease that has ended is free.
+        assert_eq!(catalog.claim_named_hosts("b", &names, 121, 100).await.unwrap().len(), 2, "{engine}");
+
+        crate::annotating::import_faces(&catalog, 5).await;
+        let images = catalog.list_open_images("d", ImageId(0), 9, 10).await.unwrap();
+        assert_eq!(images.len(), 5, "{engine}");
+        let range = (images[1], images[3]);
+        let claim = async |worker| {
+            let claimed = catalog.claim_images_within(("d", worker), range, 2, (10, 100)).await.unwrap();
+            claimed.into_iter().map(|image| image.id).collect::<Vec<_>>()
+        };
+        assert_eq!(claim("a").await, images[1..3], "{engine}");
+        assert_eq!(claim("b").await, images[3..4], "{engine}");
+        assert!(claim("b").await.is_empty(), "{engine}");
+        let left = catalog.list_open_images("d", images[0], 9, 50).await.unwrap();
+        assert_eq!(left, images[4..], "{engine}");
+        // Leases that have ended are offered again.
+        assert_eq!(catalog.list_open_images("d", images[0], 9, 111).await.unwrap(), images[1..], "{engine}");
+
+        let ahead = catalog.clock_ahead_ms(|| i64::MAX / 2).await.unwrap();
+        assert_eq!(ahead.is_some(), engine == "postgres", "{engine}");
+        assert!(ahead.is_none_or(|ahead_ms| ahead_ms > 1_000_000), "{engine}");
+    }
+}
