@@ -16,11 +16,12 @@ pub fn start_logging(verbose: u8) {
         _ => "debug",
     };
     let filter = crate::environment::variable("AFFECTORY_LOG").unwrap_or_else(|| level.to_owned());
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_env_filter(EnvFilter::new(filter))
-        .init();
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(filter));
+    // For whoever gathers the logs of many processes.
+    match crate::environment::variable("AFFECTORY_LOG_FORMAT").as_deref() {
+        Some("json") => lines.json().init(),
+        _ => lines.with_target(false).init(),
+    }
 }
 
 /// A bar on a terminal; elsewhere a line when a piece of work begins and every half minute after.

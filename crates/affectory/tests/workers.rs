@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use affectory_catalog::Project;
@@ -178,9 +178,13 @@ fn serve(project: &Path, servers: &[Nats]) {
     std::fs::write(path, queue).unwrap();
 }
 
+/// Below the system's own range: a server that comes back must find its port as it left it, and not in the hands of some
+/// connection.
 fn free_ports(n: usize) -> Vec<u16> {
-    let listeners: Vec<TcpListener> = (0..n).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 11_000 + (std::process::id() % 200) as u16 * 100;
+    let port = || first + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
+    std::iter::repeat_with(port).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).take(n).collect()
 }
 
 impl Drop for Nats {
@@ -198,6 +202,12 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// What a process said once it has ended; one that does not end fails the test.
+fn ended(mut child: Child) -> Output {
+    wait_until("a process ends", || child.try_wait().unwrap().is_some());
+    child.wait_with_output().unwrap()
+}
+
 fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
@@ -208,6 +218,23 @@ fn worker(project: &Path) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
+}
+
+/// Publishes by hand, as anybody can who reaches the server.
+fn publish(port: u16, messages: &[(&str, &str)]) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    for (subject, payload) in messages {
+        let n = payload.len();
+        write!(stream, "CONNECT {{\"verbose\":false}}\r\nPUB {subject} answer {n}\r\n{payload}\r\nPING\r\n").unwrap();
+    }
+    // The server's information, and its answer to each ping.
+    let mut heard = Vec::new();
+    wait_until("it heard us", || {
+        let mut buffer = [0; 4096];
+        let n = stream.read(&mut buffer).unwrap();
+        heard.extend_from_slice(&buffer[..n]);
+        String::from_utf8_lossy(&heard).matches("PONG").count() == messages.len()
+    });
 }
 
 /// Everything that must not depend on who did the work: how each address ended, which images there are, how each was judged.
@@ -252,18 +279,19 @@ fn whoever_is_killed_nothing_is_lost_and_nothing_is_done_twice() {
     std::thread::sleep(Duration::from_secs(1));
     nats.start_again();
     wait_until("half is fetched", || n_done(5));
+    publish(nats.port, &[("$JS.API.STREAM.DELETE.lab-work", "")]);
     dispatcher.kill().unwrap();
     dispatcher.wait().unwrap();
     // Asked to end, it ends what it has begun and gives the rest back.
     signal(&workers[1], "-TERM");
-    let left = workers.remove(1).wait_with_output().unwrap();
+    let left = ended(workers.remove(1));
     let said_left = said(left.clone());
     assert!(left.status.success(), "{said_left}");
     let dispatched = affectory(&shared, &["--json", "dispatch", "--until-done"]).output().unwrap();
     assert!(dispatched.status.success(), "{}", said(dispatched));
     let mut n_shards = 0;
     for child in workers.drain(1..) {
-        let output = child.wait_with_output().unwrap();
+        let output = ended(child);
         assert!(output.status.success(), "{}", said(output));
         let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         n_shards += document["fetch"]["shards"]["done"].as_u64().unwrap();
@@ -300,10 +328,10 @@ fn a_cluster_loses_one_server_after_the_other_and_no_work() {
         std::thread::sleep(Duration::from_millis(500));
         nats.start_again();
     }
-    let output = dispatcher.wait_with_output().unwrap();
+    let output = ended(dispatcher);
     assert!(output.status.success(), "{}", said(output));
     for worker in workers {
-        let output = worker.wait_with_output().unwrap();
+        let output = ended(worker);
         assert!(output.status.success(), "{}", said(output));
     }
     assert_eq!(end_of(&shared), end_of(&alone));
@@ -318,22 +346,8 @@ fn a_shard_that_makes_no_sense_is_given_up_with_the_reason() {
     serve(&project, std::slice::from_ref(&nats));
     // Makes the streams.
     assert_eq!(json(&project, &["queue"])["given_up"], 0);
-    let mut stream = TcpStream::connect(("127.0.0.1", nats.port)).unwrap();
-    for (subject, payload) in [
-        ("lab.work.fetch", "\u{1b}[31mnonsense"),
-        ("lab.work.faces", "{\"stage\":\"fetch\",\"hosts\":[{\"host\":\"a\",\"at_most\":1,\"first\":null}]}"),
-    ] {
-        write!(stream, "CONNECT {{\"verbose\":false}}\r\nPUB {subject} {}\r\n{payload}\r\nPING\r\n", payload.len())
-            .unwrap();
-    }
-    // The information, and the answers to both pings.
-    let mut heard = Vec::new();
-    wait_until("it heard us", || {
-        let mut buffer = [0; 4096];
-        let n = stream.read(&mut buffer).unwrap();
-        heard.extend_from_slice(&buffer[..n]);
-        String::from_utf8_lossy(&heard).matches("PONG").count() == 2
-    });
+    let other = "{\"stage\":\"fetch\",\"hosts\":[{\"host\":\"a\",\"at_most\":1,\"first\":null}]}";
+    publish(nats.port, &[("lab.work.fetch", "\u{1b}[31mnonsense"), ("lab.work.faces", other)]);
     json(&project, &["worker", "--exit-when-idle", "2"]);
     let queue = json(&project, &["queue"]);
     let reasons = queue["last_given_up"].to_string();

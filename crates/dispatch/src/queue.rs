@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
-use async_nats::jetstream::{self, AckKind, Context, Message};
+use async_nats::jetstream::{self, AckKind, Context, ErrorCode, Message};
 use async_nats::{ConnectOptions, Event};
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
@@ -104,6 +105,7 @@ pub struct Queue {
     context: Context,
     servers: String,
     name: String,
+    replicas: usize,
 }
 
 impl Queue {
@@ -135,12 +137,17 @@ impl Queue {
             servers: servers.clone(),
             reason: format!("{error}; is nats-server running there with JetStream (-js)?"),
         })?;
-        let queue = Queue { context: jetstream::new(client), servers, name: settings.name.clone() };
-        queue.make_streams(settings.replicas).await?;
+        let queue = Queue {
+            context: jetstream::new(client),
+            servers,
+            name: settings.name.clone(),
+            replicas: settings.replicas,
+        };
+        queue.make_streams().await?;
         Ok(queue)
     }
 
-    async fn make_streams(&self, replicas: usize) -> Result<(), DispatchError> {
+    async fn make_streams(&self) -> Result<(), DispatchError> {
         let work = Config {
             name: self.work(),
             subjects: vec![format!("{}.work.>", self.name)],
@@ -149,7 +156,7 @@ impl Queue {
             discard: DiscardPolicy::New,
             max_messages: MOST_WAITING,
             duplicate_window: SAME_WITHIN,
-            num_replicas: replicas,
+            num_replicas: self.replicas,
             description: Some("affectory: shards that wait for a worker".into()),
             ..Config::default()
         };
@@ -159,21 +166,26 @@ impl Queue {
             storage: StorageType::File,
             max_age: BURIED_FOR,
             max_messages: 100_000,
-            num_replicas: replicas,
+            num_replicas: self.replicas,
             description: Some("affectory: shards that were given up, with the reason".into()),
             ..Config::default()
         };
         for stream in [work, dead] {
             self.context.create_or_update_stream(stream).await.map_err(self.failed("make a stream"))?;
         }
-        for stage in WorkStage::ALL {
-            self.consumer(stage).await?;
-        }
         Ok(())
     }
 
+    /// The consumer of a stage. Streams that somebody deleted are made again: what they held is offered again.
     async fn consumer(&self, stage: WorkStage) -> Result<PullConsumer, DispatchError> {
-        let stream = self.context.get_stream(self.work()).await.map_err(self.failed("find the stream"))?;
+        let stream = match self.context.get_stream(self.work()).await {
+            Ok(stream) => stream,
+            Err(error) if is_gone(&error) => {
+                self.make_streams().await?;
+                self.context.get_stream(self.work()).await.map_err(self.failed("find the stream"))?
+            }
+            Err(error) => return Err(self.failed("find the stream")(error)),
+        };
         let config = pull::Config {
             durable_name: Some(stage.name().into()),
             filter_subject: self.subject(stage),
@@ -269,6 +281,11 @@ impl Queue {
     }
 }
 
+/// Whether the server answers that there is no such stream, and is not merely away.
+fn is_gone(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
 /// Names become parts of subjects and of file names at the server; a password in an address would be printed.
 fn check(settings: &QueueSettings) -> Result<(), DispatchError> {
     let bad = |reason: String| Err(DispatchError::Settings(reason));
@@ -307,10 +324,18 @@ impl Taker {
     /// The next shard, if one waits now. A queue that does not answer has none; a shard that makes no sense, or that was
     /// handed out too often, is given up here.
     pub(crate) async fn next(&mut self) -> Option<Held> {
-        if self.again_at.is_some_and(|at| Instant::now() < at) {
-            return None;
+        if let Some(at) = self.again_at {
+            if Instant::now() < at {
+                return None;
+            }
+            // It may have forgotten us.
+            match timeout(PATIENCE, self.queue.consumer(self.stage)).await {
+                Ok(Ok(consumer)) => self.consumer = consumer,
+                Ok(Err(error)) => return self.leave_alone(&error.to_string()),
+                Err(_) => return self.leave_alone("no answer"),
+            }
+            self.again_at = None;
         }
-        self.again_at = None;
         loop {
             let message = match timeout(PATIENCE, self.pull()).await {
                 Ok(Ok(message)) => message?,
