@@ -11,6 +11,13 @@ use crate::failure::printable;
 
 pub async fn run(context: &Context, command: ProjectCommand) -> anyhow::Result<()> {
     let ProjectCommand::Move(ProjectMove { to }) = command;
+    if to.contains("://") && !["postgres://", "postgresql://", "s3://"].iter().any(|scheme| to.starts_with(scheme)) {
+        bail!(
+            "`{}` is neither a catalogue (`sqlite`, a postgres:// URL) nor a place for images (`local`, a folder, \
+             s3://BUCKET/PREFIX)",
+            printable(&to)
+        );
+    }
     let is_catalog = to == "sqlite" || to.starts_with("postgres://") || to.starts_with("postgresql://");
     if is_catalog { catalogue(context, to).await } else { objects(context, &to).await }
 }
