@@ -16,7 +16,10 @@ pub fn start_logging(verbose: u8) {
         _ => "debug",
     };
     let filter = crate::environment::variable("AFFECTORY_LOG").unwrap_or_else(|| level.to_owned());
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(filter));
+    let lines = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(EnvFilter::new(filter));
     // For whoever gathers the logs of many processes.
     match crate::environment::variable("AFFECTORY_LOG_FORMAT").as_deref() {
         Some("json") => lines.json().init(),

@@ -8,8 +8,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use affectory_catalog::Project;
@@ -23,11 +23,15 @@ mod loopback;
 const N: usize = 2_400;
 const HOSTS: usize = 24;
 
+/// Each test starts half a dozen processes: one test at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// A project with a list of addresses, a server they lead to, and how often that was asked.
 struct Lab {
     folder: tempfile::TempDir,
     port: u16,
     n_requests: Arc<AtomicU64>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Lab {
@@ -42,7 +46,8 @@ impl Lab {
                 std::thread::spawn(move || answer_all(stream, &counter));
             }
         });
-        Lab { folder: tempfile::tempdir().unwrap(), port, n_requests }
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Lab { folder: tempfile::tempdir().unwrap(), port, n_requests, _turn: turn }
     }
 
     fn project(&self, name: &str) -> PathBuf {
@@ -204,7 +209,12 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// What a process said once it has ended; one that does not end fails the test.
 fn ended(mut child: Child) -> Output {
-    wait_until("a process ends", || child.try_wait().unwrap().is_some());
+    let began = Instant::now();
+    // A shard whose worker was told nothing more is handed out again after a minute.
+    while child.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(300), "a process does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     child.wait_with_output().unwrap()
 }
 
@@ -295,7 +305,6 @@ fn whoever_is_killed_nothing_is_lost_and_nothing_is_done_twice() {
         assert!(output.status.success(), "{}", said(output));
         let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         n_shards += document["fetch"]["shards"]["done"].as_u64().unwrap();
-        assert!(document["faces"]["work"]["images"].as_u64().unwrap() > 0, "{document}");
     }
     assert!(n_shards > 0);
     assert_eq!(end_of(&shared), end_of(&alone));

@@ -18,6 +18,9 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// A host that was offered and is still due and free after this time is offered again: its shard was lost, or waits.
 const AGAIN_MS: i64 = 60_000;
 
+/// How often the catalogue is asked whether all is done, ms.
+const COUNT_EVERY_MS: i64 = 2_000;
+
 /// Hosts looked at in one turn, at most.
 const MOST_LISTED: usize = 20_000;
 
@@ -63,6 +66,8 @@ pub async fn dispatch(
         offered: HashMap::new(),
         after: ImageId(0),
         round: now_ms(),
+        seen: HashMap::new(),
+        counted_ms: 0,
         summary: DispatchSummary::default(),
     };
     progress.begin("dispatch", None);
@@ -94,29 +99,40 @@ struct Run<'a> {
     /// Images up to here were offered in this round.
     after: ImageId,
     round: i64,
+    /// How many shards of each stage there were, and since when as many.
+    seen: HashMap<WorkStage, (u64, i64)>,
+    counted_ms: i64,
     summary: DispatchSummary,
 }
 
 impl Run<'_> {
-    /// Offers once; says whether all is done.
+    /// Offers once; says whether all is done. That is for the catalogue to say: a queue that crashed may keep shards for
+    /// ever that nobody gets.
     async fn turn(&mut self, now_ms: i64) -> Result<bool, DispatchError> {
-        let mut n_shards = 0;
+        let mut n_offered = 0;
         for &stage in &self.request.stages {
             let waiting = self.queue.waiting(stage).await?;
-            n_shards += waiting.waiting + waiting.in_work;
-            let room = self.request.ahead.saturating_sub(waiting.waiting);
+            let n_shards = waiting.waiting + waiting.in_work;
+            let seen = self.seen.entry(stage).or_insert((n_shards, now_ms));
+            if seen.0 != n_shards {
+                *seen = (n_shards, now_ms);
+            }
+            let is_stuck = now_ms - seen.1 > AGAIN_MS;
+            let room = if is_stuck { self.request.ahead } else { self.request.ahead.saturating_sub(waiting.waiting) };
             if room == 0 {
                 continue;
             }
-            n_shards += match stage {
+            n_offered += match stage {
                 WorkStage::Fetch => self.offer_hosts(room, now_ms).await?,
-                WorkStage::Faces => self.offer_images(room, waiting.waiting + waiting.in_work, now_ms).await?,
+                WorkStage::Faces => self.offer_images(room, n_shards > 0 && !is_stuck, now_ms).await?,
             };
         }
         let Some(patience_ms) = self.request.until_done_ms else { return Ok(false) };
-        if n_shards > 0 {
+        // Counting takes a while on a large catalogue.
+        if n_offered > 0 || now_ms - self.counted_ms < COUNT_EVERY_MS {
             return Ok(false);
         }
+        self.counted_ms = now_ms;
         let open = self.catalog.count_open_work(&self.request.detector, now_ms).await?;
         let has = |stage| self.request.stages.contains(&stage);
         let is_fetched = open.hosts_due == 0
@@ -146,14 +162,14 @@ impl Run<'_> {
         Ok(n_offered)
     }
 
-    async fn offer_images(&mut self, room: u64, n_shards: u64, now_ms: i64) -> Result<u64, DispatchError> {
+    async fn offer_images(&mut self, room: u64, is_busy: bool, now_ms: i64) -> Result<u64, DispatchError> {
         let (mut n_offered, detector) = (0, &self.request.detector);
         while n_offered < room {
             let images = self.catalog.list_open_images(detector, self.after, MOST_IMAGES, now_ms).await?;
             // While there is other work, few images wait for more to come.
             let is_full = images.len() >= MOST_IMAGES as usize;
             let (Some(first), Some(last)) = (images.first(), images.last()) else { break };
-            if !is_full && n_shards + n_offered > 0 {
+            if !is_full && (is_busy || n_offered > 0) {
                 break;
             }
             let shard = Shard::Faces { detector: detector.clone(), first: first.0, last: last.0, round: self.round };
@@ -163,7 +179,7 @@ impl Run<'_> {
             }
             self.after = *last;
         }
-        if n_shards + n_offered == 0 && self.after.0 > 0 {
+        if !is_busy && n_offered == 0 && self.after.0 > 0 {
             // All that was offered is done with: what is left of it (a worker died) is offered again.
             self.after = ImageId(0);
             self.round += 1;

@@ -128,6 +128,8 @@ impl Queue {
                 |event| async move {
                     match event {
                         Event::Connected => tracing::info!("connected to the queue"),
+                        // By ourselves, at the end.
+                        Event::Closed | Event::Draining => {}
                         other => tracing::warn!("the queue's connection: {other}"),
                     }
                 },
