@@ -117,9 +117,11 @@ impl S3Place {
                 bucket.chars().take(63).collect::<String>()
             ));
         }
-        let prefix = Key::parse(prefix.trim_end_matches('/'));
+        // `Key` would pass over a slash at the beginning.
+        let is_key = !prefix.starts_with('/');
+        let prefix = Some(prefix.trim_end_matches('/')).filter(|_| is_key).and_then(|prefix| Key::parse(prefix).ok());
         let prefix =
-            prefix.map_err(|_| "objects: the prefix behind the bucket is not like `some/folder`".to_owned())?;
+            prefix.ok_or_else(|| "objects: the prefix behind the bucket is not like `some/folder`".to_owned())?;
         Ok(S3Place { bucket: bucket.to_owned(), prefix })
     }
 }
