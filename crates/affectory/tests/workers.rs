@@ -54,7 +54,7 @@ impl Lab {
         let root = self.folder.path().join(name);
         let init = ["init", root.to_str().unwrap(), "--catalog", &catalogue::catalog()];
         assert!(affectory(&root, &init).output().unwrap().status.success());
-        let settings = "contact = \"lab@example.org\"\n[fetch]\npause_ms = 5\nper_host = 2\nconcurrency = 16\n\
+        let settings = "contact = \"lab@example.org\"\n[fetch]\npause_ms = 5\nper_host = 2\nconcurrency = 4\n\
                         open_networks = [\"127.0.0.0/8\"]\n";
         std::fs::write(root.join("collect.toml"), settings).unwrap();
         let urls: Vec<String> =
@@ -223,11 +223,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 fn worker(project: &Path) -> Child {
-    affectory(project, &["--json", "worker", "--exit-when-idle", "15"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    affectory(project, &["--json", "worker"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Publishes by hand, as anybody can who reaches the server.
@@ -301,6 +297,7 @@ fn whoever_is_killed_nothing_is_lost_and_nothing_is_done_twice() {
     assert!(dispatched.status.success(), "{}", said(dispatched));
     let mut n_shards = 0;
     for child in workers.drain(1..) {
+        signal(&child, "-TERM");
         let output = ended(child);
         assert!(output.status.success(), "{}", said(output));
         let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -340,6 +337,7 @@ fn a_cluster_loses_one_server_after_the_other_and_no_work() {
     let output = ended(dispatcher);
     assert!(output.status.success(), "{}", said(output));
     for worker in workers {
+        signal(&worker, "-TERM");
         let output = ended(worker);
         assert!(output.status.success(), "{}", said(output));
     }
