@@ -122,19 +122,15 @@ pub struct OpenHost {
     pub first: Option<i64>,
 }
 
-/// How much is open for workers, and how much is in their hands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-pub struct OpenWork {
-    /// Hosts that are due and that nobody works on.
-    pub hosts_due: u64,
-    /// Hosts that somebody works on.
-    pub hosts_leased: u64,
-    /// When the next host that nobody works on is due, ms UTC.
+/// How many hosts are open for workers, and how many in their hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenHosts {
+    /// Due, and nobody works on them.
+    pub due: u64,
+    /// Somebody works on them.
+    pub leased: u64,
+    /// When the next one that nobody works on is due, ms UTC.
     pub next_due_ms: Option<i64>,
-    /// Images that wait for the detector.
-    pub images_due: u64,
-    /// Images that are being looked at.
-    pub images_leased: u64,
 }
 
 /// Since when the oldest things have been open that nobody works on, ms UTC; `None` where there are none.

@@ -41,7 +41,7 @@ pub use challenging::{
 };
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
-    NewHit, NewQuery, OldestOpen, OpenHost, OpenWork, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow,
+    NewHit, NewQuery, OldestOpen, OpenHost, OpenHosts, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow,
     RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow, Spending, YieldCount,
 };
 pub use error::CatalogError;

@@ -30,7 +30,7 @@ pub struct ProjectConfig {
 pub struct QueueConfig {
     /// `nats://` or `tls://` addresses of its servers.
     pub servers: Vec<String>,
-    /// Under which name this project's streams stand there.
+    /// Under which name this project's streams stand there: two projects at one cluster have two.
     #[serde(default = "QueueConfig::default_name")]
     pub name: String,
     /// On how many of the servers each shard of work lies: 1, or 3 of a cluster of three.

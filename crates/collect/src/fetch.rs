@@ -91,7 +91,7 @@ pub struct FetchPlace<'a> {
     pub store: &'a ImageStore,
 }
 
-/// Fetches what is due at the hosts that `hosts` gives, until there is none and `is_fed` says that nothing more will come.
+/// Fetches what is due at the hosts that `source` gives, until there is none and `is_fed` says that nothing more will come.
 /// Several processes may do so at once.
 ///
 /// # Errors

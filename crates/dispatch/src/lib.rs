@@ -22,6 +22,6 @@ pub use error::DispatchError;
 pub use hosts::QueuedHosts;
 pub use images::QueuedImages;
 pub use offer::{DispatchRequest, DispatchSummary, dispatch};
-pub use queue::{Buried, Credentials, Queue, QueueSettings, Waiting};
+pub use queue::{Buried, Credentials, Queue, Waiting};
 pub use shard::{Shard, ShardHost, WorkStage};
 pub use worker::{Activity, WorkerCounts};

@@ -133,13 +133,23 @@ impl Run<'_> {
             return Ok(false);
         }
         self.counted_ms = now_ms;
-        let open = self.catalog.count_open_work(&self.request.detector, now_ms).await?;
-        let has = |stage| self.request.stages.contains(&stage);
-        let is_fetched = open.hosts_due == 0
-            && open.hosts_leased == 0
-            && open.next_due_ms.is_none_or(|due_ms| due_ms - now_ms > patience_ms);
-        let is_looked_at = open.images_due == 0 && open.images_leased == 0;
-        Ok((!has(WorkStage::Fetch) || is_fetched) && (!has(WorkStage::Faces) || is_looked_at))
+        for &stage in &self.request.stages {
+            let is_over = match stage {
+                WorkStage::Fetch => {
+                    let open = self.catalog.count_open_hosts(now_ms).await?;
+                    let is_later = open.next_due_ms.is_none_or(|due_ms| due_ms - now_ms > patience_ms);
+                    open.due == 0 && open.leased == 0 && is_later
+                }
+                WorkStage::Faces => {
+                    let scan = self.catalog.face_scan(&self.request.detector).await?;
+                    scan.pending == 0 && scan.leased == 0
+                }
+            };
+            if !is_over {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn offer_hosts(&mut self, room: u64, now_ms: i64) -> Result<u64, DispatchError> {

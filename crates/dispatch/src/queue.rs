@@ -8,9 +8,11 @@ use std::future::IntoFuture;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use affectory_catalog::QueueConfig;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::ConsumerErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, AckKind, Context, ErrorCode, Message};
 use async_nats::{ConnectOptions, Event};
@@ -43,19 +45,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the queue is left alone after it did not answer.
 const LEFT_ALONE: Duration = Duration::from_secs(2);
-
-/// Where the queue is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueSettings {
-    /// `nats://` or `tls://` addresses of the servers of one cluster.
-    pub servers: Vec<String>,
-    /// Under which name the streams stand there: two projects at one cluster have two.
-    pub name: String,
-    /// On how many servers of the cluster each shard lies.
-    pub replicas: usize,
-    /// Who we are, as far as the servers ask.
-    pub credentials: Credentials,
-}
 
 /// How a client says who it is; it comes from the environment.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -113,10 +102,10 @@ impl Queue {
     ///
     /// # Errors
     /// [`DispatchError::Settings`] or [`DispatchError::Queue`]. Once connected, the connection is kept up for ever.
-    pub async fn connect(settings: &QueueSettings) -> Result<Queue, DispatchError> {
+    pub async fn connect(settings: &QueueConfig, credentials: &Credentials) -> Result<Queue, DispatchError> {
         check(settings)?;
         let servers = settings.servers.join(", ");
-        let options = match &settings.credentials {
+        let options = match credentials {
             Credentials::None => ConnectOptions::new(),
             Credentials::Token(token) => ConnectOptions::with_token(token.clone()),
             Credentials::File(path) => ConnectOptions::with_credentials_file(path)
@@ -217,7 +206,12 @@ impl Queue {
     /// # Errors
     /// [`DispatchError::Queue`].
     pub async fn waiting(&self, stage: WorkStage) -> Result<Waiting, DispatchError> {
-        let consumer = self.consumer(stage).await?;
+        // One question; a dispatcher asks several times a second.
+        let known = self.context.get_consumer_from_stream(stage.name(), self.work()).await;
+        let consumer: PullConsumer = match known {
+            Err(error) if matches!(error.kind(), ConsumerErrorKind::JetStream(_)) => self.consumer(stage).await?,
+            known => known.map_err(self.failed("ask for its shards"))?,
+        };
         let info = consumer.cached_info();
         Ok(Waiting { waiting: info.num_pending, in_work: info.num_ack_pending as u64 })
     }
@@ -289,7 +283,7 @@ fn is_gone(error: &GetStreamError) -> bool {
 }
 
 /// Names become parts of subjects and of file names at the server; a password in an address would be printed.
-fn check(settings: &QueueSettings) -> Result<(), DispatchError> {
+fn check(settings: &QueueConfig) -> Result<(), DispatchError> {
     let bad = |reason: String| Err(DispatchError::Settings(reason));
     if settings.servers.is_empty() {
         return bad("servers = [] names none".into());

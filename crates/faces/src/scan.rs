@@ -115,7 +115,7 @@ type Fetched = (ImageRow, Result<Bytes, String>);
 /// What was seen in an image, and the crops to store before it is recorded.
 type Seen = (ScanOutcome, Vec<Bytes>);
 
-/// Looks for faces in every image that `images` gives, until there is none and `is_fed` says that no more will come.
+/// Looks for faces in every image that `source` gives, until there is none and `is_fed` says that no more will come.
 /// Several processes may do so at once; run again after a kill, it goes on where the last batch was recorded.
 ///
 /// `now_ms` is asked for the time of each batch.

@@ -117,8 +117,8 @@ impl Operations {
         }
         figures.put("candidates", "Addresses, by how their last fetch ended", rows);
 
-        let open = catalog.count_open_work(&self.detector, now_ms).await?;
-        let rows = [("due", open.hosts_due), ("leased", open.hosts_leased)];
+        let open = catalog.count_open_hosts(now_ms).await?;
+        let rows = [("due", open.due), ("leased", open.leased)];
         let rows = rows.map(|(state, n)| (vec![("state", state.to_owned())], n as f64));
         figures.put("hosts", "Hosts with addresses to fetch now, and hosts somebody fetches from", rows);
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use affectory_catalog::Project;
 use affectory_collect::{Client, FetchPlace, FetchRequest, FetchSummary, fetch};
 use affectory_dispatch::{
-    Activity, Credentials, DispatchRequest, Queue, QueueSettings, QueuedHosts, QueuedImages, Waiting, WorkStage,
-    WorkerCounts, dispatch,
+    Activity, Credentials, DispatchRequest, Queue, QueuedHosts, QueuedImages, Waiting, WorkStage, WorkerCounts,
+    dispatch,
 };
 use affectory_faces::{ScanSummary, scan};
 use affectory_web::{Operations, QueueFigures, ShardFigures};
@@ -210,11 +210,5 @@ async fn connect(project: &Project) -> anyhow::Result<Queue> {
         (None, Some(token)) => Credentials::Token(token),
         (None, None) => Credentials::None,
     };
-    let settings = QueueSettings {
-        servers: config.servers.clone(),
-        name: config.name.clone(),
-        replicas: config.replicas,
-        credentials,
-    };
-    Ok(Queue::connect(&settings).await?)
+    Ok(Queue::connect(config, &credentials).await?)
 }

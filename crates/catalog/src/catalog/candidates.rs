@@ -8,7 +8,7 @@ use super::{drops, pace};
 use crate::collection::{
     CandidateRow, CandidateState, FetchEnd, FetchRecord, HostPlace, NewHit, OutcomeCount, RecordedFetches, YieldCount,
 };
-use crate::database::{Row, Turn, Work, batch};
+use crate::database::{Row, Turn, Value, Work, batch};
 use crate::{Catalog, CatalogError};
 
 #[again]
@@ -25,19 +25,24 @@ impl Catalog {
         now_ms: i64,
         lease_ms: i64,
     ) -> Result<Vec<String>, CatalogError> {
+        let statement = "update host set worker = $1, lease_end_ms = $3
+             where name in (
+                 select name from host where due_ms <= $2 and lease_end_ms <= $2 order by due_ms, name limit $4)
+             returning name";
+        let values = [worker.into(), now_ms.into(), (now_ms + lease_ms).into(), i64::from(limit).into()];
+        self.lease_hosts(statement, &values).await
+    }
+
+    /// Leases hosts by a statement that returns their names.
+    pub(super) async fn lease_hosts(
+        &self,
+        statement: &'static str,
+        values: &[Value],
+    ) -> Result<Vec<String>, CatalogError> {
         let failed = || CatalogError::database("claim hosts");
         let mut work = self.database.write().await.map_err(failed())?;
         work.take_turn(Turn::Hosts).await.map_err(failed())?;
-        let rows = work
-            .fetch(
-                "update host set worker = $1, lease_end_ms = $3
-                 where name in (
-                     select name from host where due_ms <= $2 and lease_end_ms <= $2 order by due_ms, name limit $4)
-                 returning name",
-                vec![worker.into(), now_ms.into(), (now_ms + lease_ms).into(), i64::from(limit).into()],
-            )
-            .await
-            .map_err(failed())?;
+        let rows = work.fetch(statement, values.to_vec()).await.map_err(failed())?;
         work.commit().await.map_err(failed())?;
         let mut hosts: Vec<String> = rows.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;
         // The engines return them in an order of their own.

@@ -5,11 +5,31 @@
 use affectory_again::again;
 use affectory_core::ImageId;
 
-use super::scan::{enqueue, images_of};
-use crate::collection::{OldestOpen, OpenHost, OpenWork};
-use crate::database::{Turn, Work, batch};
+use super::scan::{Claim, enqueue};
+use crate::collection::{OldestOpen, OpenHost, OpenHosts};
+use crate::database::{Row, Turn, Work, batch};
 use crate::records::ImageRow;
 use crate::{Catalog, CatalogError};
+
+/// Leases that have ended are not looked for: [`Catalog::list_open_images`] gives them back.
+const CLAIM_WITHIN: Claim = Claim {
+    sqlite: "update face_scan set worker = $2, lease_end_ms = $3
+         where detector = $1 and image_id in (
+             select image_id from face_scan as due
+             where due.detector = $1 and due.lease_end_ms = 0 and due.image_id between $4 and $5
+                 and not exists (select 1 from image where image.id = due.image_id
+                     and (withdrawn_ms is not null or dropped_ms is not null))
+             order by due.image_id limit $6)
+         returning image_id",
+    postgres: "update face_scan set worker = $2, lease_end_ms = $3
+         where detector = $1 and image_id = any(array(
+             select image_id from face_scan as due
+             where due.detector = $1 and due.lease_end_ms = 0 and due.image_id between $4 and $5
+                 and not exists (select 1 from image where image.id = due.image_id
+                     and (withdrawn_ms is not null or dropped_ms is not null))
+             order by due.image_id limit $6 for update of due skip locked))
+         returning image_id",
+};
 
 #[again]
 impl Catalog {
@@ -40,9 +60,7 @@ impl Catalog {
             )
             .await
             .map_err(failed())?;
-        let host = |row: &crate::database::Row| {
-            Ok(OpenHost { name: row.text(0)?, n_due: row.count(1)?, first: row.optional_int(2)? })
-        };
+        let host = |row: &Row| Ok(OpenHost { name: row.text(0)?, n_due: row.count(1)?, first: row.optional_int(2)? });
         rows.iter().map(host).collect()
     }
 
@@ -57,20 +75,12 @@ impl Catalog {
         now_ms: i64,
         lease_ms: i64,
     ) -> Result<Vec<String>, CatalogError> {
-        let failed = || CatalogError::database("claim hosts");
-        let mut work = self.database.write().await.map_err(failed())?;
-        work.take_turn(Turn::Hosts).await.map_err(failed())?;
-        let rows = work
-            .fetch(
-                "update host set worker = $1, lease_end_ms = $3
-                 where due_ms <= $2 and lease_end_ms <= $2 and name in (select value ->> 0 from json_each($4))
-                 returning name",
-                vec![worker.into(), now_ms.into(), (now_ms + lease_ms).into(), batch(names.iter().map(|name| [name]))],
-            )
-            .await
-            .map_err(failed())?;
-        work.commit().await.map_err(failed())?;
-        rows.iter().map(|row| row.text(0)).collect()
+        let names = batch(names.iter().map(|name| [name]));
+        let statement = "update host set worker = $1, lease_end_ms = $3
+             where due_ms <= $2 and lease_end_ms <= $2 and name in (select value ->> 0 from json_each($4))
+             returning name";
+        let values = [worker.into(), now_ms.into(), (now_ms + lease_ms).into(), names];
+        self.lease_hosts(statement, &values).await
     }
 
     /// Images after `after` that wait for a detector and that nobody works on, by their numbers. Leases that have ended
@@ -122,31 +132,7 @@ impl Catalog {
         limit: u32,
         (now_ms, lease_ms): (i64, i64),
     ) -> Result<Vec<ImageRow>, CatalogError> {
-        let failed = || CatalogError::database("claim images");
-        let mut work = self.database.write().await.map_err(failed())?;
-        let statement = match work {
-            Work::Sqlite(..) => {
-                "update face_scan set worker = $2, lease_end_ms = $3
-                 where detector = $1 and image_id in (
-                     select image_id from face_scan as due
-                     where due.detector = $1 and due.lease_end_ms = 0 and due.image_id between $4 and $5
-                         and not exists (select 1 from image where image.id = due.image_id
-                             and (withdrawn_ms is not null or dropped_ms is not null))
-                     order by due.image_id limit $6)
-                 returning image_id"
-            }
-            Work::Postgres(..) => {
-                "update face_scan set worker = $2, lease_end_ms = $3
-                 where detector = $1 and image_id = any(array(
-                     select image_id from face_scan as due
-                     where due.detector = $1 and due.lease_end_ms = 0 and due.image_id between $4 and $5
-                         and not exists (select 1 from image where image.id = due.image_id
-                             and (withdrawn_ms is not null or dropped_ms is not null))
-                     order by due.image_id limit $6 for update of due skip locked))
-                 returning image_id"
-            }
-        };
-        let values = vec![
+        let values = [
             detector.into(),
             worker.into(),
             (now_ms + lease_ms).into(),
@@ -154,19 +140,16 @@ impl Catalog {
             last.0.into(),
             i64::from(limit).into(),
         ];
-        let rows = work.fetch(statement, values).await.map_err(failed())?;
-        work.commit().await.map_err(failed())?;
-        let claimed = rows.iter().map(|row| Ok([row.int(0)?])).collect::<Result<Vec<_>, CatalogError>>()?;
-        let mut work = self.database.read().await.map_err(failed())?;
-        images_of(&mut work, &claimed).await
+        let claimed = self.lease_images(CLAIM_WITHIN, &values).await?;
+        self.list_claimed(&claimed).await
     }
 
-    /// How much is open, and how much is in somebody's hands.
+    /// How many hosts are due, and how many are in somebody's hands.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
-    pub async fn count_open_work(&self, detector: &str, now_ms: i64) -> Result<OpenWork, CatalogError> {
-        let failed = || CatalogError::database("count what is open");
+    pub async fn count_open_hosts(&self, now_ms: i64) -> Result<OpenHosts, CatalogError> {
+        let failed = || CatalogError::database("count hosts that are due");
         let mut work = self.database.read().await.map_err(failed())?;
         let rows = work
             .fetch(
@@ -177,10 +160,8 @@ impl Catalog {
             )
             .await
             .map_err(failed())?;
-        let Some(row) = rows.first() else { return Ok(OpenWork::default()) };
-        let (hosts_due, hosts_leased, next_due_ms) = (row.count(0)?, row.count(1)?, row.optional_int(2)?);
-        let scan = self.face_scan(detector).await?;
-        Ok(OpenWork { hosts_due, hosts_leased, next_due_ms, images_due: scan.pending, images_leased: scan.leased })
+        let Some(row) = rows.first() else { return Ok(OpenHosts::default()) };
+        Ok(OpenHosts { due: row.count(0)?, leased: row.count(1)?, next_due_ms: row.optional_int(2)? })
     }
 
     /// Since when the oldest things have been open that nobody works on.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use affectory_again::again;
 use affectory_core::{ImageId, PerceptualHash};
 
-use crate::database::{Row, Turn, Work, batch};
+use crate::database::{Row, Turn, Value, Work, batch};
 use crate::records::{DetectedFace, FaceRow, FaceScan, ImageRow, NewImage, ScanOutcome};
 use crate::{Catalog, CatalogError};
 
@@ -33,7 +33,8 @@ impl Catalog {
         let mut is_all_open = false;
         loop {
             let rest = limit - claimed.len() as i64;
-            let leased = self.claim_open(detector, worker, rest, now_ms, lease_ms).await?;
+            let values = [detector.into(), worker.into(), (now_ms + lease_ms).into(), now_ms.into(), rest.into()];
+            let leased = self.lease_images(CLAIM_OLDEST, &values).await?;
             let is_exhausted = leased.is_empty() && is_all_open;
             claimed.extend(leased);
             if claimed.len() as i64 >= limit || is_exhausted {
@@ -44,20 +45,15 @@ impl Catalog {
         self.list_claimed(&claimed).await
     }
 
-    /// Leases images that are open, in a transaction of its own: it is not done again for what fails after it.
-    async fn claim_open(
-        &self,
-        detector: &str,
-        worker: &str,
-        limit: i64,
-        now_ms: i64,
-        lease_ms: i64,
-    ) -> Result<Vec<[i64; 1]>, CatalogError> {
+    /// Leases images by a statement, in a transaction of its own: it is not done again for what fails after it.
+    pub(super) async fn lease_images(&self, claim: Claim, values: &[Value]) -> Result<Vec<[i64; 1]>, CatalogError> {
         let failed = || CatalogError::database("claim images");
-        let values = vec![detector.into(), worker.into(), (now_ms + lease_ms).into(), now_ms.into(), limit.into()];
         let mut work = self.database.write().await.map_err(failed())?;
-        let statement = claim_statement(&work);
-        let rows = work.fetch(statement, values).await.map_err(failed())?;
+        let statement = match work {
+            Work::Sqlite(..) => claim.sqlite,
+            Work::Postgres(..) => claim.postgres,
+        };
+        let rows = work.fetch(statement, values.to_vec()).await.map_err(failed())?;
         work.commit().await.map_err(failed())?;
         rows.iter().map(|row| Ok([row.int(0)?])).collect()
     }
@@ -73,10 +69,19 @@ impl Catalog {
         Ok(n_opened)
     }
 
-    async fn list_claimed(&self, claimed: &[[i64; 1]]) -> Result<Vec<ImageRow>, CatalogError> {
+    /// Images that were leased, in order.
+    pub(super) async fn list_claimed(&self, claimed: &[[i64; 1]]) -> Result<Vec<ImageRow>, CatalogError> {
         let failed = || CatalogError::database("claim images");
         let mut work = self.database.read().await.map_err(failed())?;
-        images_of(&mut work, claimed).await
+        let rows = work
+            .fetch(
+                "select id, sha256, phash, width, height, format, size_bytes, withdrawn_ms from image
+                 where id in (select cast(value ->> 0 as bigint) from json_each($1)) order by id",
+                vec![batch(claimed)],
+            )
+            .await
+            .map_err(failed())?;
+        rows.iter().map(|row| image_row(row, 0)).collect()
     }
 
     /// Workers that hold leases of `detector` now, ended ones included until somebody claims the image again.
@@ -217,45 +222,32 @@ pub(super) async fn enqueue(work: &mut Work, detector: &str, last: i64) -> Resul
     .await
 }
 
-/// Images by their numbers, in order.
-pub(super) async fn images_of(work: &mut Work, ids: &[[i64; 1]]) -> Result<Vec<ImageRow>, CatalogError> {
-    let rows = work
-        .fetch(
-            "select id, sha256, phash, width, height, format, size_bytes, withdrawn_ms from image
-             where id in (select cast(value ->> 0 as bigint) from json_each($1)) order by id",
-            vec![batch(ids)],
-        )
-        .await
-        .map_err(CatalogError::database("read images"))?;
-    rows.iter().map(|row| image_row(row, 0)).collect()
-}
-
 /// A statement that engines need in two forms: only PostgreSQL has row locks, and only this form of it is planned
 /// as a look-up of the rows instead of a scan of the table.
-fn claim_statement(work: &Work) -> &'static str {
-    match work {
-        Work::Sqlite(..) => {
-            "update face_scan set worker = $2, lease_end_ms = $3
-             where detector = $1 and image_id in (
-                 select image_id from face_scan as due
-                 where due.detector = $1 and due.lease_end_ms <= $4 and not exists (
-                     select 1 from image where image.id = due.image_id
-                         and (withdrawn_ms is not null or dropped_ms is not null))
-                 order by due.lease_end_ms, due.image_id limit $5)
-             returning image_id"
-        }
-        Work::Postgres(..) => {
-            "update face_scan set worker = $2, lease_end_ms = $3
-             where detector = $1 and image_id = any(array(
-                 select image_id from face_scan as due
-                 where due.detector = $1 and due.lease_end_ms <= $4 and not exists (
-                     select 1 from image where image.id = due.image_id
-                         and (withdrawn_ms is not null or dropped_ms is not null))
-                 order by due.lease_end_ms, due.image_id limit $5 for update of due skip locked))
-             returning image_id"
-        }
-    }
+#[derive(Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
 }
+
+const CLAIM_OLDEST: Claim = Claim {
+    sqlite: "update face_scan set worker = $2, lease_end_ms = $3
+         where detector = $1 and image_id in (
+             select image_id from face_scan as due
+             where due.detector = $1 and due.lease_end_ms <= $4 and not exists (
+                 select 1 from image where image.id = due.image_id
+                     and (withdrawn_ms is not null or dropped_ms is not null))
+             order by due.lease_end_ms, due.image_id limit $5)
+         returning image_id",
+    postgres: "update face_scan set worker = $2, lease_end_ms = $3
+         where detector = $1 and image_id = any(array(
+             select image_id from face_scan as due
+             where due.detector = $1 and due.lease_end_ms <= $4 and not exists (
+                 select 1 from image where image.id = due.image_id
+                     and (withdrawn_ms is not null or dropped_ms is not null))
+             order by due.lease_end_ms, due.image_id limit $5 for update of due skip locked))
+         returning image_id",
+};
 
 /// What images look like that were fetched and had not been decoded.
 async fn record_looks(work: &mut Work, outcomes: &[&ScanOutcome]) -> Result<(), sqlx::Error> {

@@ -534,8 +534,8 @@ async fn shards_name_what_is_free_and_nothing_is_leased_twice() {
         first.sort();
         assert_eq!(first, names[..2], "{engine}");
         assert!(catalog.claim_named_hosts("b", &names, 20, 100).await.unwrap().is_empty(), "{engine}");
-        let open = catalog.count_open_work("d", 20).await.unwrap();
-        assert_eq!((open.hosts_due, open.hosts_leased), (1, 2), "{engine}");
+        let open = catalog.count_open_hosts(20).await.unwrap();
+        assert_eq!((open.due, open.leased), (1, 2), "{engine}");
         let left = catalog.list_open_hosts(9, 9, 20).await.unwrap();
         assert_eq!(left.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["h2.example"], "{engine}");
         assert_eq!(catalog.oldest_open("d", 25).await.unwrap().host_ms, Some(20), "{engine}");
