@@ -295,6 +295,13 @@ fn whoever_is_killed_nothing_is_lost_and_nothing_is_done_twice() {
     assert!(left.status.success(), "{said_left}");
     let dispatched = affectory(&shared, &["--json", "dispatch", "--until-done"]).output().unwrap();
     assert!(dispatched.status.success(), "{}", said(dispatched));
+    // A shard offered twice, or that its worker was about to acknowledge, outlives the work by a little; what was handed to
+    // somebody dead, by a minute.
+    wait_until("no shard is left", || {
+        let queue = json(&shared, &["queue"]);
+        let is_empty = |stage| queue["stages"][stage] == serde_json::json!({ "waiting": 0, "in_work": 0 });
+        ["fetch", "faces"].into_iter().all(is_empty)
+    });
     let mut n_shards = 0;
     for child in workers.drain(1..) {
         signal(&child, "-TERM");
@@ -308,10 +315,6 @@ fn whoever_is_killed_nothing_is_lost_and_nothing_is_done_twice() {
     // A fetch that was under way when its worker died is done again, and no other.
     let n_shared = lab.n_requests.load(Ordering::Relaxed);
     assert!((N as u64..=(N + 2 * 500) as u64).contains(&n_shared), "{n_shared} requests for {N} addresses");
-    let queue = json(&shared, &["queue"]);
-    for stage in ["fetch", "faces"] {
-        assert_eq!(queue["stages"][stage], serde_json::json!({ "waiting": 0, "in_work": 0 }), "{queue}");
-    }
 }
 
 #[test]
