@@ -10,6 +10,9 @@ use crate::annotating::{AnswerAct, AnswerEvent, EventOutcome, OwnAnswer, Suggest
 use crate::database::{Turn, Work, batch};
 use crate::{Catalog, CatalogError};
 
+/// By how much one request can be slower than the one before it, ms.
+const SKEW_MS: i64 = 30_000;
+
 #[again]
 impl Catalog {
     /// Records what happened before several annotators' faces, in the order given and in one transaction: answers as new
@@ -24,6 +27,7 @@ impl Catalog {
         let mut outcomes = vec![EventOutcome::Repeated; events.len()];
         let mut known = list_known(&mut work, events).await?;
         let fresh: Vec<usize> = (0..events.len()).filter(|&idx| known.insert(events[idx].id.clone())).collect();
+        let events = &in_order(&mut work, events, &fresh).await?;
         // One wave holds one event of each annotator before each face: the next may depend on it.
         let mut waves: Vec<Vec<usize>> = Vec::new();
         let mut depth: HashMap<(AnnotatorId, FaceId), usize> = HashMap::new();
@@ -122,6 +126,39 @@ async fn list_known(work: &mut Work, events: &[AnswerEvent]) -> Result<HashSet<S
         .await
         .map_err(CatalogError::database("look for answers"))?;
     rows.iter().map(|row| row.text(0)).collect()
+}
+
+/// The events with times that rise for each annotator. A time is the server's less the age that a browser tells, so of two
+/// requests soon after one another the slower can put its answer too late; undo would take back the wrong one.
+async fn in_order(work: &mut Work, events: &[AnswerEvent], fresh: &[usize]) -> Result<Vec<AnswerEvent>, CatalogError> {
+    let annotators: HashSet<AnnotatorId> = fresh.iter().map(|&idx| events[idx].annotator_id).collect();
+    let rows = work
+        .fetch(
+            "select cast(value ->> 0 as bigint),
+                    (select max(created_ms) from annotation
+                     where annotator_id = cast(value ->> 0 as bigint) and pool_id is not null)
+             from json_each($1) as asked",
+            vec![batch(annotators.iter().map(|annotator| [annotator]))],
+        )
+        .await
+        .map_err(CatalogError::database("look for the last answers"))?;
+    let mut last: HashMap<AnnotatorId, i64> = HashMap::new();
+    for row in &rows {
+        if let Some(time_ms) = row.optional_int(1)? {
+            last.insert(AnnotatorId(row.int(0)?), time_ms);
+        }
+    }
+    let mut events = events.to_vec();
+    for &idx in fresh {
+        let event = &mut events[idx];
+        let last = last.entry(event.annotator_id).or_insert(i64::MIN);
+        // What is older by more was kept on another machine while that was offline.
+        if event.time_ms <= *last && last.saturating_sub(event.time_ms) < SKEW_MS {
+            event.time_ms = *last + 1;
+        }
+        *last = event.time_ms.max(*last);
+    }
+    Ok(events)
 }
 
 /// What the catalogue says of an annotator before a face.

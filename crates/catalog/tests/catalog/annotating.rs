@@ -181,6 +181,14 @@ async fn an_answer_is_recorded_once_and_a_correction_supersedes_it() {
         assert_eq!(rows[0].elapsed_ms, Some(900));
         let own = catalog.list_own_answers(a, pool, 0, 9).await.unwrap();
         assert_eq!(own.iter().map(|answer| answer.face_id.0).collect::<Vec<_>>(), [1]);
+        // The second request was faster than the first: its answer is the newest all the same.
+        let sooner = AnswerEvent { time_ms: 990, ..event("e8", pool, a, 3, self::happy()) };
+        for event in [AnswerEvent { time_ms: 1_020, ..event("e7", pool, a, 2, self::happy()) }, sooner] {
+            catalog.record_events(&[event]).await.unwrap();
+        }
+        let own = catalog.list_own_answers(a, pool, 0, 9).await.unwrap();
+        assert_eq!(own.iter().map(|answer| answer.face_id.0).collect::<Vec<_>>(), [3, 2, 1]);
+        catalog.record_events(&[event("e9", pool, a, 2, undo()), event("e10", pool, a, 3, undo())]).await.unwrap();
         assert_eq!(given(catalog, pool, a, 3, 60).await, [2, 3], "what was taken back is theirs again");
         let flags = catalog.list_open_flags(9).await.unwrap();
         assert_eq!((flags.len(), flags[0].note.as_str()), (1, "two faces?"));
