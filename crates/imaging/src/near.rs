@@ -154,32 +154,6 @@ impl<V> HashIndex<V> {
         n_compared
     }
 
-    fn collect_small_up_to(small: usize, pairs: impl IntoIterator<Item = (PerceptualHash, V)>) -> Self {
-        let mut index = Self::small_up_to(small);
-        let mut order = Vec::new();
-        for (hash, value) in pairs {
-            order.push((hash.0, position(order.len())));
-            index.values.push(value);
-        }
-        order.sort_unstable();
-        index.next = vec![0; order.len()];
-        let mut last = Vec::new();
-        for equal in order.chunk_by(|a, b| a.0 == b.0) {
-            for (one, next) in equal.iter().zip(equal.iter().cycle().skip(1)) {
-                index.next[one.1 as usize] = next.1;
-            }
-            last.extend(equal.last());
-        }
-        index.last = last.into_iter().copied().collect();
-        index.fill_bands();
-        index
-    }
-
-    /// The first of the values whose last stands at `last`.
-    fn first(&self, last: u32) -> &V {
-        &self.values[self.next[last as usize] as usize]
-    }
-
     /// Makes the tables once there are enough hashes.
     fn fill_bands(&mut self) {
         if self.last.len() <= self.small {
@@ -199,7 +173,24 @@ impl<V> HashIndex<V> {
 
 impl<V> FromIterator<(PerceptualHash, V)> for HashIndex<V> {
     fn from_iter<I: IntoIterator<Item = (PerceptualHash, V)>>(pairs: I) -> Self {
-        Self::collect_small_up_to(SMALL, pairs)
+        let mut index = Self::default();
+        let mut order = Vec::new();
+        for (hash, value) in pairs {
+            order.push((hash.0, position(order.len())));
+            index.values.push(value);
+        }
+        order.sort_unstable();
+        index.next = vec![0; order.len()];
+        let mut last = Vec::new();
+        for equal in order.chunk_by(|a, b| a.0 == b.0) {
+            for (one, next) in equal.iter().zip(equal.iter().cycle().skip(1)) {
+                index.next[one.1 as usize] = next.1;
+            }
+            last.extend(equal.last());
+        }
+        index.last = last.into_iter().copied().collect();
+        index.fill_bands();
+        index
     }
 }
 

@@ -163,14 +163,12 @@ impl ReleaseItem {
     }
 }
 
-/// The bytes of a manifest. The same items give the same bytes.
-pub(crate) fn write_manifest(items: &[ReleaseItem]) -> Result<Vec<u8>, csv::Error> {
-    let mut table = csv::Writer::from_writer(Vec::with_capacity(items.len() * 300));
+/// A manifest that is being written: each record is an item's [`ReleaseItem::to_fields`]. The same items give the same
+/// bytes.
+pub(crate) fn manifest<W: std::io::Write>(to: W) -> Result<csv::Writer<W>, csv::Error> {
+    let mut table = csv::WriterBuilder::new().buffer_capacity(64 << 10).from_writer(to);
     table.write_record(COLUMNS)?;
-    for item in items {
-        table.write_record(item.to_fields())?;
-    }
-    table.into_inner().map_err(|e| e.into_error().into())
+    Ok(table)
 }
 
 /// Reads a manifest back.
@@ -221,16 +219,22 @@ pub(crate) mod tests {
         }
     }
 
+    fn write_manifest(items: &[ReleaseItem]) -> Vec<u8> {
+        let mut table = manifest(Vec::new()).expect("writing to memory");
+        items.iter().for_each(|item| table.write_record(item.to_fields()).expect("writing to memory"));
+        table.into_inner().expect("writing to memory")
+    }
+
     #[test]
     fn a_manifest_reads_back_to_the_same_bits() {
         let items: Vec<_> = (0..20).map(item).collect();
-        let bytes = write_manifest(&items).expect("writing to memory");
+        let bytes = write_manifest(&items);
         assert_eq!(read_manifest(&bytes), Ok(items));
     }
 
     #[test]
     fn no_manifest_makes_it_panic() {
-        let good = write_manifest(&[item(1), item(2)]).expect("writing to memory");
+        let good = write_manifest(&[item(1), item(2)]);
         arbtest::arbtest(|u| {
             let mut bytes = good.clone();
             for _ in 0..u.int_in_range(1..=6usize)? {

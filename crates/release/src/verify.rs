@@ -7,7 +7,7 @@ use affectory_core::{LabelSet, Sha256Hex, Split};
 use affectory_imaging::sha256;
 use futures::stream::{self, StreamExt as _};
 
-use crate::build::{CountTable, Kinship, MANIFEST, group};
+use crate::build::{CountTable, Kinship, MANIFEST};
 use crate::item::read_manifest;
 use crate::load::read_bytes;
 use crate::{ReleaseError, ReleaseItem};
@@ -128,14 +128,12 @@ fn duplicate_distance(parameters: &str) -> Option<u32> {
 
 /// Groups are found anew and not believed, and joined with those of the manifest, which also know of pages.
 fn leaks(items: &[ReleaseItem], distance: Option<u32>) -> Vec<Finding> {
-    let groups: Vec<[String; 1]> = items.iter().map(|item| [item.group.to_string()]).collect();
-    let kin: Vec<Kinship> = items
-        .iter()
-        .zip(&groups)
-        .map(|(item, group)| Kinship { image: item.image_sha256.as_str(), phash: item.phash, pages: group })
-        .collect();
-    let mut splits_of: BTreeMap<usize, Vec<Split>> = BTreeMap::new();
-    for (item, group) in items.iter().zip(group(&kin, distance)) {
+    let mut kin = Kinship::new(items.len());
+    for item in items {
+        kin.add(&item.image_sha256, item.phash, [item.group.to_string().as_str()]);
+    }
+    let mut splits_of: BTreeMap<u32, Vec<Split>> = BTreeMap::new();
+    for (item, group) in items.iter().zip(kin.group(distance)) {
         let splits = splits_of.entry(group).or_default();
         if !splits.contains(&item.split) {
             splits.push(item.split);
@@ -144,7 +142,7 @@ fn leaks(items: &[ReleaseItem], distance: Option<u32>) -> Vec<Finding> {
     let torn = splits_of.into_iter().filter(|(_, splits)| splits.len() > 1);
     torn.map(|(first, mut splits)| {
         splits.sort_unstable();
-        Finding::SplitLeak { item: items[first].item.clone(), splits }
+        Finding::SplitLeak { item: items[first as usize].item.clone(), splits }
     })
     .collect()
 }

@@ -7,22 +7,31 @@ use crate::ReleaseItem;
 /// Faces by category (rows, label set's order) and split (columns).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CountTable {
+    labels: LabelSet,
     rows: Vec<(String, [u64; 3])>,
 }
 
 impl CountTable {
+    /// Nothing counted yet.
+    pub fn new(labels: &LabelSet) -> Self {
+        let names = labels.labels().iter().map(ToString::to_string).chain(["total".to_owned()]);
+        Self { labels: labels.clone(), rows: names.map(|name| (name, [0; 3])).collect() }
+    }
+
     /// Counts items.
-    pub fn of(items: &[ReleaseItem], labels: &LabelSet) -> Self {
-        let mut rows: Vec<(String, [u64; 3])> =
-            labels.labels().iter().map(|label| (label.to_string(), [0; 3])).collect();
-        for item in items {
-            if let Some(class) = labels.class_of(item.expression) {
-                rows[class].1[item.split as usize] += 1;
-            }
+    pub fn of<'a>(items: impl IntoIterator<Item = &'a ReleaseItem>, labels: &LabelSet) -> Self {
+        let mut table = Self::new(labels);
+        items.into_iter().for_each(|item| table.add(item));
+        table
+    }
+
+    /// Counts one more, if its category is in the label set.
+    pub fn add(&mut self, item: &ReleaseItem) {
+        let Some(class) = self.labels.class_of(item.expression) else { return };
+        let total = self.rows.len() - 1;
+        for row in [class, total] {
+            self.rows[row].1[item.split as usize] += 1;
         }
-        let totals = rows.iter().fold([0; 3], |sum, (_, row)| std::array::from_fn(|at| sum[at] + row[at]));
-        rows.push(("total".into(), totals));
-        Self { rows }
     }
 
     /// Names of the rows and their counts in train, valid and test; the last row is the total.

@@ -6,6 +6,7 @@ use affectory_catalog::{Annotation, AnnotatorKind, ConsensusRow, LabelledFace, P
 use affectory_core::{BoundingBox, FaceId, ImageId, Split};
 use affectory_evaluate::{Vote, majority, soft_label, vote_counts};
 
+use super::spill::{Sorted, Spill};
 use super::{BuildOptions, Splits};
 use crate::{ReleaseError, ReleaseItem};
 
@@ -15,40 +16,58 @@ const PAGE: u32 = 5_000;
 /// The name of the rule in the catalogue.
 const METHOD: &str = "majority";
 
-/// A face on its way into the manifest.
+/// A face on its way into the manifest; its item has no name and no group yet.
+#[derive(Debug, PartialEq)]
 pub(super) struct Draft {
-    /// Made of content only, unique, and what the manifest is sorted by.
-    pub key: String,
+    pub origin: String,
     pub face_id: FaceId,
     pub image_id: ImageId,
     /// Every page the image stood on.
     pub pages: Vec<String>,
-    pub is_leak: bool,
     pub item: ReleaseItem,
 }
 
+impl Draft {
+    /// Made of content only, unique, and what the manifest is sorted by: neither row ids nor the order of imports show.
+    pub fn key(&self) -> String {
+        let BoundingBox { x, y, width, height } = self.item.bounding_box;
+        // Padded bits sort every face of an image the same way, wherever it was imported.
+        let place = [x, y, width, height].map(f32::to_bits);
+        let [x, y, width, height] = place;
+        format!("{} {x:08x}{y:08x}{width:08x}{height:08x} {}", self.item.image_sha256, self.origin)
+    }
+}
+
 pub(super) struct Gathered {
-    pub drafts: Vec<Draft>,
+    pub faces: Sorted,
     pub left_out: BTreeMap<String, u64>,
 }
 
 /// Reads all faces, records their consensus, and keeps those that qualify.
 pub(super) async fn gather(project: &Project, options: &BuildOptions, now_ms: i64) -> Result<Gathered, ReleaseError> {
-    let mut gathered = Gathered { drafts: Vec::new(), left_out: BTreeMap::new() };
-    let mut after = FaceId(0);
-    loop {
-        let page = project.catalog.list_labelled_faces(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(gathered) };
-        after = last.face.id;
+    let catalog = &project.catalog;
+    let mut spill = Spill::create(&project.releases_dir(), catalog.project_counts().await?.faces)?;
+    let mut left_out: BTreeMap<String, u64> = BTreeMap::new();
+    let mut page = catalog.list_labelled_faces(FaceId(0), PAGE).await?;
+    while let Some(last) = page.last() {
+        let after = last.face.id;
         let consensus: Vec<ConsensusRow> = page.iter().map(consensus).collect();
-        for (face, agreed) in page.into_iter().zip(&consensus) {
-            match draft(face, agreed, options) {
-                Ok(draft) => gathered.drafts.push(draft),
-                Err(reason) => *gathered.left_out.entry(reason).or_default() += 1,
-            }
-        }
-        project.catalog.record_consensus(&consensus, now_ms).await?;
+        // The next page is read while this one is written: an engine does both at once.
+        let ((), next) = tokio::try_join!(
+            async {
+                for (face, agreed) in page.into_iter().zip(&consensus) {
+                    match draft(face, agreed, options) {
+                        Ok(draft) => spill.add(&draft)?,
+                        Err(reason) => *left_out.entry(reason).or_default() += 1,
+                    }
+                }
+                Ok(catalog.record_consensus(&consensus, now_ms).await?)
+            },
+            async { Ok::<_, ReleaseError>(catalog.list_labelled_faces(after, PAGE).await?) },
+        )?;
+        page = next;
     }
+    Ok(Gathered { faces: spill.finish()?, left_out })
 }
 
 fn consensus(labelled: &LabelledFace) -> ConsensusRow {
@@ -117,21 +136,10 @@ fn draft(labelled: LabelledFace, agreed: &ConsensusRow, options: &BuildOptions) 
     let license = sightings.iter().find_map(|sighting| sighting.license.clone());
     let (source, path) =
         sightings.into_iter().next().map(|sighting| (sighting.source, sighting.path)).unwrap_or_default();
-    let BoundingBox { x, y, width, height } = face.bounding_box;
     Ok(Draft {
-        // Padded bits sort every face of an image the same way, wherever it was imported.
-        key: format!(
-            "{} {:08x}{:08x}{:08x}{:08x} {}",
-            image.image.sha256,
-            x.to_bits(),
-            y.to_bits(),
-            width.to_bits(),
-            height.to_bits(),
-            face.origin
-        ),
+        origin: face.origin,
         face_id: face.id,
         image_id: image.id,
-        is_leak: false,
         item: ReleaseItem {
             item: String::new(),
             image_sha256: image.image.sha256,

@@ -1,25 +1,30 @@
 //! How does a set of labelled faces become an immutable release?
 //!
-//! Gather faces and their consensus, group what must stay together, deal groups to splits, write, record.
+//! Gather faces and their consensus, group what must stay together, deal groups to splits, write, record. Faces wait on the
+//! disk in the manifest's order and are read twice, to plan and to write, so that ten million fit into a gigabyte.
 
 mod counts;
 mod gather;
 mod groups;
+mod plan;
+mod spill;
 mod splits;
 mod write;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use affectory_catalog::{NewRelease, Project, ReleaseItemRow, ReleaseRow};
-use affectory_core::{LabelSet, Split};
+use affectory_catalog::{NewRelease, Project, ReleaseRow};
+use affectory_core::LabelSet;
 
+use crate::ReleaseError;
 use crate::names::check_name;
-use crate::{ReleaseError, ReleaseItem};
 pub use counts::CountTable;
 use gather::{Gathered, gather};
-pub use groups::{Kinship, MAX_DISTANCE, group};
-pub use splits::{Dealt, Fractions, deal};
+pub use groups::{Kinship, MAX_DISTANCE};
+use plan::plan;
+pub use splits::{Dealt, Fractions, deal, draw};
+use write::write;
 pub(crate) use write::{MANIFEST, open_to_all, sync_folder};
 
 /// Bits in which two perceptual hashes may differ and still be one picture. Measured on FER+'s 35,000 small aligned
@@ -87,35 +92,23 @@ pub async fn build(project: &Project, options: &BuildOptions, now_ms: i64) -> Re
     if releases.iter().any(|row| row.release.name == options.name) {
         return Err(affectory_catalog::CatalogError::ReleaseExists(options.name.clone()).into());
     }
-    let mut gathered = gather(project, options, now_ms).await?;
-    let assigned = {
-        let options = options.clone();
+    let Gathered { faces, mut left_out } = gather(project, options, now_ms).await?;
+    let work = {
+        let (options, releases) = (options.clone(), project.releases_dir());
         tokio::task::spawn_blocking(move || {
-            let facts = assign(&mut gathered, &options);
-            (gathered, facts)
+            let plan = plan(&faces, &options)?;
+            if plan.n_leaks > 0 {
+                let reason = "in train, but looks like a face of valid or test, or shares its page";
+                left_out.insert(reason.into(), plan.n_leaks);
+            }
+            if plan.n_items() == 0 {
+                return Err(nothing(&left_out));
+            }
+            let written = write(&releases, &options, (&faces, &plan), &left_out)?;
+            Ok((written, plan.facts, left_out))
         })
     };
-    let (gathered, facts) = assigned.await?;
-    let Gathered { drafts, left_out } = gathered;
-    if drafts.is_empty() {
-        let reasons: Vec<String> = left_out.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
-        let none = "the project has no faces; import some first".to_owned();
-        return Err(ReleaseError::NothingToRelease(if reasons.is_empty() { none } else { reasons.join(", ") }));
-    }
-    let rows: Vec<ReleaseItemRow> = drafts
-        .iter()
-        .zip(0..)
-        .map(|(draft, item_idx)| ReleaseItemRow {
-            item_idx,
-            face_id: draft.face_id,
-            image_id: draft.image_id,
-            split: draft.item.split,
-            expression: Some(draft.item.expression),
-        })
-        .collect();
-    let items: Vec<ReleaseItem> = drafts.into_iter().map(|draft| draft.item).collect();
-    let counts = CountTable::of(&items, &options.labels);
-    let written = write::write(project, options, &items, &counts, &left_out, &facts)?;
+    let (written, facts, left_out) = work.await??;
     let release = NewRelease {
         name: options.name.clone(),
         manifest_sha256: written.manifest_sha256,
@@ -123,11 +116,11 @@ pub async fn build(project: &Project, options: &BuildOptions, now_ms: i64) -> Re
         labels: options.labels.to_string(),
         parameters: written.parameters,
     };
-    let row = project.catalog.record_release(&release, &rows, now_ms).await?;
+    let row = project.catalog.record_release(&release, &written.rows, now_ms).await?;
     Ok(BuiltRelease {
         row,
         folder: written.folder,
-        counts,
+        counts: written.counts,
         left_out,
         n_groups: facts.n_groups,
         largest_group: facts.largest_group,
@@ -136,83 +129,8 @@ pub async fn build(project: &Project, options: &BuildOptions, now_ms: i64) -> Re
     })
 }
 
-/// What grouping found out.
-#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
-pub(crate) struct GroupFacts {
-    n_groups: u64,
-    largest_group: u64,
-    n_shared_by_valid_and_test: u64,
-}
-
-/// Gives each face its group and split, and takes out what may not stay.
-fn assign(gathered: &mut Gathered, options: &BuildOptions) -> GroupFacts {
-    // By content, so that neither row ids nor the order of imports show in the manifest.
-    gathered.drafts.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let kin: Vec<Kinship> = gathered
-        .drafts
-        .iter()
-        .map(|d| Kinship { image: d.item.image_sha256.as_str(), phash: d.item.phash, pages: &d.pages })
-        .collect();
-    let groups = group(&kin, options.duplicate_distance);
-    match options.splits {
-        Splits::Fractions(fractions) => {
-            let faces: Vec<Dealt> = gathered
-                .drafts
-                .iter()
-                .zip(&groups)
-                .map(|(d, &group)| Dealt { key: &d.key, group, category: d.item.expression.index() })
-                .collect();
-            let splits = deal(&faces, fractions, options.seed);
-            for (draft, split) in gathered.drafts.iter_mut().zip(splits) {
-                draft.item.split = split;
-            }
-        }
-        Splits::Given => leave_leaks_out(gathered, &groups),
-    }
-    number_groups(gathered, &groups)
-}
-
-/// Validation and test stay exactly as given, so it is training that gives way.
-fn leave_leaks_out(gathered: &mut Gathered, groups: &[usize]) {
-    let mut is_held_out = vec![false; groups.len()];
-    for (draft, &group) in gathered.drafts.iter().zip(groups) {
-        is_held_out[group] |= draft.item.split != Split::Train;
-    }
-    let mut n_leaks = 0;
-    for (draft, &group) in gathered.drafts.iter_mut().zip(groups) {
-        draft.is_leak = draft.item.split == Split::Train && is_held_out[group];
-        n_leaks += u64::from(draft.is_leak);
-    }
-    if n_leaks > 0 {
-        gathered
-            .left_out
-            .insert("in train, but looks like a face of valid or test, or shares its page".into(), n_leaks);
-    }
-}
-
-/// Numbers the groups that remain from 0 in the manifest's order, names the items, drops the leaks.
-fn number_groups(gathered: &mut Gathered, groups: &[usize]) -> GroupFacts {
-    let mut number_of = std::collections::HashMap::new();
-    let mut sizes: Vec<(u64, [bool; 3])> = Vec::new();
-    for (draft, group) in gathered.drafts.iter_mut().zip(groups).filter(|(draft, _)| !draft.is_leak) {
-        let number = *number_of.entry(*group).or_insert(sizes.len());
-        if number == sizes.len() {
-            sizes.push((0, [false; 3]));
-        }
-        sizes[number].0 += 1;
-        sizes[number].1[draft.item.split as usize] = true;
-        draft.item.group = number as u64;
-    }
-    gathered.drafts.retain(|draft| !draft.is_leak);
-    let mut last = (String::new(), 0);
-    for draft in &mut gathered.drafts {
-        let image = draft.item.image_sha256.as_str();
-        last = if last.0 == image { (last.0, last.1 + 1) } else { (image.to_owned(), 0) };
-        draft.item.item = format!("{}-{}", &image[..16], last.1);
-    }
-    GroupFacts {
-        n_groups: sizes.len() as u64,
-        largest_group: sizes.iter().map(|(size, _)| *size).max().unwrap_or(0),
-        n_shared_by_valid_and_test: sizes.iter().filter(|(_, [_, valid, test])| *valid && *test).count() as u64,
-    }
+fn nothing(left_out: &BTreeMap<String, u64>) -> ReleaseError {
+    let reasons: Vec<String> = left_out.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+    let none = "the project has no faces; import some first".to_owned();
+    ReleaseError::NothingToRelease(if reasons.is_empty() { none } else { reasons.join(", ") })
 }

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use affectory_catalog::Project;
+use affectory_catalog::ReleaseItemRow;
 use affectory_core::{Sha256Hex, Split};
-use affectory_imaging::sha256;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
-use super::{BuildOptions, CountTable, GroupFacts, Splits};
-use crate::item::write_manifest;
-use crate::{ReleaseError, ReleaseItem};
+use super::gather::Draft;
+use super::plan::Plan;
+use super::spill::Sorted;
+use super::{BuildOptions, CountTable, Splits};
+use crate::ReleaseError;
+use crate::item::manifest;
 
 /// One line an item.
 pub(crate) const MANIFEST: &str = "manifest.csv";
@@ -23,29 +26,30 @@ pub(super) struct Written {
     pub folder: PathBuf,
     pub manifest_sha256: Sha256Hex,
     pub parameters: String,
+    pub counts: CountTable,
+    pub rows: Vec<ReleaseItemRow>,
     pub was_repaired: bool,
 }
 
 /// Writes everything beside its place, flushes it, and moves it there in one step.
 pub(super) fn write(
-    project: &Project,
+    releases: &Path,
     options: &BuildOptions,
-    items: &[ReleaseItem],
-    counts: &CountTable,
+    (faces, plan): (&Sorted, &Plan),
     left_out: &BTreeMap<String, u64>,
-    facts: &GroupFacts,
 ) -> Result<Written, ReleaseError> {
-    let releases = project.releases_dir();
     let folder = releases.join(&options.name);
     let as_file = |action, source| ReleaseError::File { action, path: folder.clone(), source };
-    let manifest = write_manifest(items).map_err(|e| as_file("write", std::io::Error::other(e)))?;
-    let manifest_sha256 = sha256(&manifest);
+    let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(releases).map_err(|e| as_file("write", e))?;
+    let Manifest { sha256: manifest_sha256, counts, rows, n_proxies } =
+        write_manifest(&partial.path().join(MANIFEST), options, faces, plan)?;
     let parameters = parameters(options);
     let mut was_repaired = false;
     if folder.exists() {
         // A build was killed between moving its files here and recording them.
-        let found = fs::read(folder.join(MANIFEST)).unwrap_or_default();
-        if sha256(&found) != manifest_sha256 {
+        let mut found = Hashing { to: std::io::sink(), digest: Sha256::new() };
+        let read = File::open(folder.join(MANIFEST)).and_then(|mut file| std::io::copy(&mut file, &mut found));
+        if read.is_err() || found.sha256() != manifest_sha256 {
             return Err(ReleaseError::ForeignFolder(folder));
         }
         was_repaired = true;
@@ -55,31 +59,87 @@ pub(super) fn write(
             "program": options.program_version,
             "manifest_sha256": manifest_sha256.as_str(),
             "parameters": parameters,
-            "n_items": items.len(),
+            "n_items": rows.len(),
             "items_by_split": Split::ALL.map(|split| (split.name(), counts.total(split))).into_iter().collect::<BTreeMap<_, _>>(),
-            "n_proxy_items": items.iter().filter(|item| item.is_proxy).count(),
+            "n_proxy_items": n_proxies,
             "left_out": left_out,
-            "groups": facts,
+            "groups": plan.facts,
         });
         let description = format!("{description:#}\n");
-        fs::create_dir_all(&releases).map_err(|e| as_file("create", e))?;
-        let partial =
-            tempfile::Builder::new().prefix(".partial-").tempdir_in(&releases).map_err(|e| as_file("write", e))?;
-        for (name, bytes) in [
-            (MANIFEST, manifest.as_slice()),
-            (RELEASE_JSON, description.as_bytes()),
-            ("counts.md", counts.to_markdown().as_bytes()),
-            ("counts.csv", counts.to_csv().as_bytes()),
-            ("counts.tex", counts.to_latex().as_bytes()),
+        for (name, text) in [
+            (RELEASE_JSON, description),
+            ("counts.md", counts.to_markdown()),
+            ("counts.csv", counts.to_csv()),
+            ("counts.tex", counts.to_latex()),
         ] {
-            write_for_good(&partial.path().join(name), bytes)?;
+            let path = partial.path().join(name);
+            let mut file = File::create(&path).map_err(ReleaseError::file("write", &path))?;
+            file.write_all(text.as_bytes()).and_then(|()| keep(&file)).map_err(ReleaseError::file("write", &path))?;
         }
         open_to_all(partial.path())?;
         sync_folder(partial.path())?;
         fs::rename(partial.path(), &folder).map_err(|e| as_file("move the release to", e))?;
-        sync_folder(&releases)?;
+        sync_folder(releases)?;
     }
-    Ok(Written { folder, manifest_sha256, parameters: parameters.to_string(), was_repaired })
+    Ok(Written { folder, manifest_sha256, parameters: parameters.to_string(), counts, rows, was_repaired })
+}
+
+struct Manifest {
+    sha256: Sha256Hex,
+    counts: CountTable,
+    rows: Vec<ReleaseItemRow>,
+    n_proxies: u64,
+}
+
+fn write_manifest(path: &Path, options: &BuildOptions, faces: &Sorted, plan: &Plan) -> Result<Manifest, ReleaseError> {
+    let fail = |error| ReleaseError::file("write", path)(std::io::Error::other::<csv::Error>(error));
+    let file = File::create(path).map_err(ReleaseError::file("create", path))?;
+    let mut table = manifest(Hashing { to: file, digest: Sha256::new() }).map_err(fail)?;
+    let mut counts = CountTable::new(&options.labels);
+    let mut rows = Vec::with_capacity(plan.n_items());
+    let (mut at, mut n_proxies, mut last) = (0, 0, (None, 0));
+    faces.each(|Draft { face_id, image_id, mut item, .. }, _| {
+        let place = at;
+        at += 1;
+        let Some(group) = plan.groups[place] else { return Ok(()) };
+        item.group = u64::from(group);
+        item.split = plan.splits[place];
+        last.1 = if last.0.as_ref() == Some(&item.image_sha256) { last.1 + 1 } else { 0 };
+        item.item = format!("{}-{}", &item.image_sha256.as_str()[..16], last.1);
+        last.0 = Some(item.image_sha256.clone());
+        n_proxies += u64::from(item.is_proxy);
+        counts.add(&item);
+        let (split, expression) = (item.split, Some(item.expression));
+        rows.push(ReleaseItemRow { item_idx: rows.len() as u64, face_id, image_id, split, expression });
+        table.write_record(item.to_fields()).map_err(fail)
+    })?;
+    let written = table.into_inner().map_err(|error| fail(error.into_error().into()))?;
+    keep(&written.to).map_err(ReleaseError::file("write", path))?;
+    Ok(Manifest { sha256: written.sha256(), counts, rows, n_proxies })
+}
+
+/// Passes on what is written, and knows its SHA-256 at the end.
+struct Hashing<W> {
+    to: W,
+    digest: Sha256,
+}
+
+impl<W> Hashing<W> {
+    fn sha256(self) -> Sha256Hex {
+        Sha256Hex::from_digest(&self.digest.finalize().into())
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let n = self.to.write(bytes)?;
+        self.digest.update(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
 }
 
 fn parameters(options: &BuildOptions) -> serde_json::Value {
@@ -96,14 +156,12 @@ fn parameters(options: &BuildOptions) -> serde_json::Value {
     })
 }
 
-fn write_for_good(path: &Path, bytes: &[u8]) -> Result<(), ReleaseError> {
-    let fail = |source| ReleaseError::File { action: "write", path: path.to_owned(), source };
-    let mut file = File::create(path).map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    let mut permissions = file.metadata().map_err(fail)?.permissions();
+/// Nobody changes the file any more, and a power cut loses none of it.
+fn keep(file: &File) -> std::io::Result<()> {
+    let mut permissions = file.metadata()?.permissions();
     permissions.set_readonly(true);
-    file.set_permissions(permissions).map_err(fail)?;
-    file.sync_all().map_err(fail)
+    file.set_permissions(permissions)?;
+    file.sync_all()
 }
 
 /// Temporary folders are private; what becomes of them is to be read by the whole lab.

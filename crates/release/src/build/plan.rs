@@ -1,0 +1,96 @@
+//! Which group and split does each face get, and which may not stay?
+
+use affectory_core::Split;
+
+use super::spill::Sorted;
+use super::splits::draw;
+use super::{BuildOptions, Dealt, Kinship, Splits, deal};
+use crate::ReleaseError;
+
+/// What grouping found out.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+pub(super) struct GroupFacts {
+    pub n_groups: u64,
+    pub largest_group: u64,
+    pub n_shared_by_valid_and_test: u64,
+}
+
+/// For each face, in the manifest's order.
+pub(super) struct Plan {
+    pub splits: Vec<Split>,
+    /// Its group's number, from 0 in the manifest's order; none for one that is left out.
+    pub groups: Vec<Option<u32>>,
+    /// Training faces that are left out: they look like one of validation or test.
+    pub n_leaks: u64,
+    pub facts: GroupFacts,
+}
+
+impl Plan {
+    pub(super) fn n_items(&self) -> usize {
+        self.groups.len() - self.n_leaks as usize
+    }
+}
+
+/// Reads the faces once, and keeps of each some tens of bytes.
+pub(super) fn plan(faces: &Sorted, options: &BuildOptions) -> Result<Plan, ReleaseError> {
+    let n_faces = faces.len();
+    let mut kin = Kinship::new(n_faces);
+    let mut dealt = Vec::with_capacity(n_faces);
+    let mut splits = Vec::with_capacity(n_faces);
+    faces.each(|draft, key| {
+        let item = &draft.item;
+        kin.add(&item.image_sha256, item.phash, draft.pages.iter().map(String::as_str));
+        dealt.push(Dealt { draw: draw(options.seed, key), group: 0, expression: item.expression });
+        splits.push(item.split);
+        Ok(())
+    })?;
+    let firsts = kin.group(options.duplicate_distance);
+    let mut is_leak = vec![false; n_faces];
+    match options.splits {
+        Splits::Fractions(fractions) => {
+            dealt.iter_mut().zip(&firsts).for_each(|(face, &first)| face.group = first);
+            splits = deal(&dealt, fractions);
+        }
+        // Validation and test stay exactly as given, so it is training that gives way.
+        Splits::Given => {
+            let mut is_held_out = vec![false; n_faces];
+            for (&split, &first) in splits.iter().zip(&firsts) {
+                is_held_out[first as usize] |= split != Split::Train;
+            }
+            for ((is_leak, &split), &first) in is_leak.iter_mut().zip(&splits).zip(&firsts) {
+                *is_leak = split == Split::Train && is_held_out[first as usize];
+            }
+        }
+    }
+    drop(dealt);
+    let n_leaks = is_leak.iter().filter(|is_leak| **is_leak).count() as u64;
+    let (groups, facts) = number(&firsts, &splits, &is_leak);
+    Ok(Plan { splits, groups, n_leaks, facts })
+}
+
+/// Numbers the groups that remain in the order of their first faces.
+fn number(firsts: &[u32], splits: &[Split], is_leak: &[bool]) -> (Vec<Option<u32>>, GroupFacts) {
+    let mut number_of: Vec<Option<u32>> = vec![None; firsts.len()];
+    let mut sizes: Vec<(u32, [bool; 3])> = Vec::new();
+    let mut groups = Vec::with_capacity(firsts.len());
+    for ((&first, &split), &is_leak) in firsts.iter().zip(splits).zip(is_leak) {
+        if is_leak {
+            groups.push(None);
+            continue;
+        }
+        let number = *number_of[first as usize].get_or_insert(sizes.len() as u32);
+        if number as usize == sizes.len() {
+            sizes.push((0, [false; 3]));
+        }
+        let (size, has) = &mut sizes[number as usize];
+        *size += 1;
+        has[split as usize] = true;
+        groups.push(Some(number));
+    }
+    let facts = GroupFacts {
+        n_groups: sizes.len() as u64,
+        largest_group: sizes.iter().map(|(size, _)| u64::from(*size)).max().unwrap_or(0),
+        n_shared_by_valid_and_test: sizes.iter().filter(|(_, [_, valid, test])| *valid && *test).count() as u64,
+    };
+    (groups, facts)
+}
