@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -199,6 +199,48 @@ impl Drop for Nats {
     }
 }
 
+/// A line to a server that can be cut: what is sent meanwhile arrives afterwards, as TCP does it.
+struct Line {
+    port: u16,
+    is_cut: Arc<AtomicBool>,
+    /// Bytes that came through.
+    n_heard: Arc<AtomicU64>,
+}
+
+impl Line {
+    fn to(port: u16) -> Line {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (is_cut, n_heard) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let line = Line { port: listener.local_addr().unwrap().port(), is_cut, n_heard };
+        let (is_cut, n_heard) = (Arc::clone(&line.is_cut), Arc::clone(&line.n_heard));
+        std::thread::spawn(move || {
+            for near in listener.incoming().map_while(Result::ok) {
+                let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let (is_cut, n_heard) = (Arc::clone(&is_cut), Arc::clone(&n_heard));
+                    std::thread::spawn(move || pass_on(from, to, &is_cut, &n_heard));
+                }
+            }
+        });
+        line
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool, n_heard: &AtomicU64) {
+    let mut buffer = [0; 64 << 10];
+    while let Ok(n @ 1..) = from.read(&mut buffer) {
+        while is_cut.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if to.write_all(&buffer[..n]).is_err() {
+            break;
+        }
+        n_heard.fetch_add(n as u64, Ordering::Relaxed);
+    }
+    let _ = to.shutdown(std::net::Shutdown::Both);
+}
+
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
@@ -346,6 +388,88 @@ fn a_cluster_loses_one_server_after_the_other_and_no_work() {
     }
     assert_eq!(end_of(&shared), end_of(&alone));
     assert_eq!(lab.n_requests.load(Ordering::Relaxed), N as u64, "no worker died: nothing is fetched twice");
+}
+
+#[test]
+fn a_worker_that_is_cut_off_from_the_queue_records_what_it_has_and_goes_on_afterwards() {
+    let Some(nats) = Nats::start() else { return };
+    let lab = Lab::new();
+    let alone = lab.project("alone");
+    json(&alone, &["collect", "run", "--no-search"]);
+    lab.n_requests.store(0, Ordering::Relaxed);
+    let shared = lab.project("shared");
+    let line = Line::to(nats.port);
+    serve(&shared, std::slice::from_ref(&nats));
+    let path = shared.join("affectory.toml");
+    let direct = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, direct.replace(&format!(":{}\"", nats.port), &format!(":{}\"", line.port))).unwrap();
+    let far = worker(&shared);
+    wait_until("the far worker is connected", || line.n_heard.load(Ordering::Relaxed) > 1_000);
+    std::fs::write(&path, direct).unwrap();
+    let dispatcher = affectory(&shared, &["dispatch", "--until-done", "--ahead", "2"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let n_done = || lab.n_requests.load(Ordering::Relaxed);
+    wait_until("a tenth is fetched", || n_done() >= N as u64 / 10);
+    line.is_cut.store(true, Ordering::Relaxed);
+    let near = worker(&shared);
+    wait_until("four tenths are fetched", || n_done() >= N as u64 * 4 / 10);
+    signal(&near, "-TERM");
+    assert!(ended(near).status.success());
+    // Longer than it waits for an answer.
+    std::thread::sleep(Duration::from_secs(6));
+    line.is_cut.store(false, Ordering::Relaxed);
+    let (healed, n_before) = (Instant::now(), n_done());
+    wait_until("it goes on", || n_done() > n_before || n_before == N as u64);
+    println!("the worker went on {:.1} s after the line was whole again", healed.elapsed().as_secs_f64());
+    let output = ended(dispatcher);
+    assert!(output.status.success(), "{}", said(output));
+    signal(&far, "-TERM");
+    let output = ended(far);
+    assert!(output.status.success(), "{}", said(output));
+    assert_eq!(end_of(&shared), end_of(&alone));
+    assert_eq!(n_done(), N as u64, "nothing is fetched twice");
+}
+
+#[test]
+fn a_worker_whose_disk_is_full_gives_its_work_back_and_ends_with_one_line() {
+    let Some(nats) = Nats::start() else { return };
+    let lab = Lab::new();
+    let alone = lab.project("alone");
+    json(&alone, &["collect", "run", "--no-search"]);
+    let shared = lab.project("shared");
+    serve(&shared, std::slice::from_ref(&nats));
+    let objects = shared.join("objects");
+    std::fs::create_dir_all(&objects).unwrap();
+    let mount = |options: &str| {
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&objects).output();
+        mount.is_ok_and(|output| output.status.success())
+    };
+    if !mount("size=2m") {
+        println!("SKIPPED: a full disk cannot be tried here, because mounting a small tmpfs needs root");
+        return;
+    }
+    let dispatcher =
+        affectory(&shared, &["dispatch", "--until-done"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let output = affectory(&shared, &["worker"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let line = said(output);
+    assert!(line.to_lowercase().contains("space") && line.trim().lines().count() == 1, "{line}");
+    let queue = json(&shared, &["queue"]);
+    assert_eq!(queue["stages"]["fetch"]["in_work"], 0, "{queue}");
+    assert!(Command::new("mount").args(["-o", "remount,size=64m"]).arg(&objects).status().unwrap().success());
+    let began = Instant::now();
+    let another = worker(&shared);
+    let output = ended(dispatcher);
+    println!("all was done {:.1} s after there was room again", began.elapsed().as_secs_f64());
+    assert!(output.status.success(), "{}", said(output));
+    signal(&another, "-TERM");
+    let output = ended(another);
+    assert!(output.status.success(), "{}", said(output));
+    assert_eq!(end_of(&shared), end_of(&alone));
+    assert!(Command::new("umount").arg(&objects).status().unwrap().success());
 }
 
 #[test]

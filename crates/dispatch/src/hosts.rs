@@ -36,6 +36,19 @@ impl<'a> QueuedHosts<'a> {
     pub fn counts(&self) -> &WorkerCounts {
         &self.counts
     }
+
+    /// Gives back what is in hand, after an error: somebody else may go on at once. What was fetched and could not be
+    /// recorded is fetched again.
+    pub async fn close(&mut self) {
+        for Begun { held, hosts } in self.held.drain(..) {
+            let hosts: Vec<String> = hosts.into_iter().collect();
+            if let Err(error) = self.catalog.release_hosts(self.worker, &hosts).await {
+                tracing::warn!("{} hosts stay ours until their leases end: {error}", hosts.len());
+            }
+            self.counts.given_back += 1;
+            held.give_back().await;
+        }
+    }
 }
 
 impl HostSource for QueuedHosts<'_> {

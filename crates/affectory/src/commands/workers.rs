@@ -91,6 +91,7 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
             let source = (&mut hosts, is_busy);
             let settings = (&request, &settings.fetch);
             let outcome = fetch(place, &client, settings, source, now_ms, (&context.stop, &bars)).await;
+            hosts.close().await;
             Some(outcome.map(|summary| (summary, hosts.counts().clone())))
         }
         false => None,
