@@ -3,6 +3,7 @@
 mod accounts;
 mod answers;
 mod assignments;
+mod attempts;
 mod audit;
 mod candidates;
 mod challenges;

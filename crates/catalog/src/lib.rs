@@ -47,7 +47,7 @@ pub use collection::{
 pub use error::CatalogError;
 pub use exchange::{LogHead, LogOutcome, LoggedAnnotation, LoggedReference};
 pub use moving::{Moved, MovedTable, Passwords, move_catalog};
-pub use people::{Account, AccountChange, AuditRow, Invitation, NewAccount, Role};
+pub use people::{Account, AccountChange, AttemptLimit, AuditRow, Invitation, NewAccount, Role};
 pub use portal::{
     Applicant, DeliveryRow, DownloadEvent, DownloadRow, GrantRow, Holder, LetterRow, LinkWord, MemberRow, NewLetter,
     NewRequest, NoteRow, PackageRow, RequestChange, RequestRow, RequestState, Student, TokenRow, WithdrawalRow,

@@ -134,3 +134,14 @@ pub enum AccountChange<'a> {
     /// Another language.
     Language(&'a str),
 }
+
+/// How often something may be tried within a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptLimit {
+    /// What is tried, and by which account or from where: a hash, for nobody is to read it.
+    pub of: Sha256Hex,
+    /// Attempts that are let through.
+    pub n: u32,
+    /// The time in which they count together, ms from the first of them.
+    pub window_ms: i64,
+}

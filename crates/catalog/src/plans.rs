@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use affectory_core::{AnnotatorId, CandidateId, Expression, FaceId, ImageId, PoolId, Sha256Hex};
 
 use crate::database::{Database, Value};
-use crate::{AnswerAct, AnswerEvent, Catalog, FaceRequest, HostPlace};
+use crate::{AnswerAct, AnswerEvent, AttemptLimit, Catalog, FaceRequest, HostPlace};
 
 thread_local! {
     static HEARD: RefCell<Vec<(&'static str, Vec<Value>)>> = const { RefCell::new(Vec::new()) };
@@ -20,7 +20,8 @@ pub(crate) fn heard(sql: &'static str, values: &[Value]) {
 }
 
 /// Tables that grow with the project.
-const BIG: [&str; 11] = [
+const BIG: [&str; 12] = [
+    "attempt",
     "image",
     "face",
     "sighting",
@@ -62,7 +63,8 @@ const FILL: &str = "
                case when i % 100 = 0 then 1 else 0 end from {n};
     insert into assignment (face_id, annotator_id, pool_id, look_id, done_ms, given_ms)
         select i, i % 3 + 1, 1, i, i, i from {n} where i <= 50000;
-    insert into release_item (release_id, item_idx, face_id, image_id, split) select 1, i, i, i, 0 from {n};";
+    insert into release_item (release_id, item_idx, face_id, image_id, split) select 1, i, i, i, 0 from {n};
+    insert into attempt (of_sha256, n, ends_ms) select {hash_i}, 1, i from {n};";
 
 const N_ROWS: &str = "(with recursive n (i) as (select 1 union all select i + 1 from n where i < 100000)
     select i from n) as numbers";
@@ -151,6 +153,9 @@ async fn ask_all(catalog: &Catalog) {
     ask!(list_unsuggested(PoolId(1), "m", FaceId(70_000), 100));
     ask!(list_withdrawn());
     ask!(find_session(&Sha256Hex::from_digest(&[1; 32]), 9));
+    let limit = AttemptLimit { of: Sha256Hex::from_digest(&[1; 32]), n: 5, window_ms: 1_000 };
+    ask!(count_attempt(&[limit], 9));
+    ask!(sweep_attempts(9));
     ask!(withdraw_image(&Sha256Hex::from_digest(&[1; 32]), "x", 9));
     ask!(count_table("majority"));
     let all = wrong.join("\n");

@@ -13,7 +13,6 @@ use axum::http::header::HOST;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
-use crate::attempts::Attempts;
 use crate::failure::WebError;
 use crate::files::Deliveries;
 use crate::messages::Messages;
@@ -84,9 +83,6 @@ impl std::fmt::Debug for ServeOptions {
 /// How long a hint on where an annotator's next faces begin is believed: leases that end bring faces before it back.
 const HINT_MS: i64 = 5 * 60_000;
 
-/// Requests for access and withdrawals from one address of the network within an hour: a lab may share one.
-const REQUESTS_AN_HOUR: u32 = 20;
-
 /// Pictures cut at the same time: each holds one decoded image.
 const PICTURES_AT_ONCE: usize = 4;
 
@@ -99,7 +95,6 @@ pub struct App {
     pub(crate) downloads: Recorder<DownloadEvent, DownloadId>,
     pub(crate) watch: Watch,
     pub(crate) http: Arc<HttpFigures>,
-    pub(crate) attempts: Mutex<Attempts>,
     /// Argon2 takes 19 MiB and a core for a while.
     pub(crate) hashing: Semaphore,
     pub(crate) cutting: Semaphore,
@@ -134,7 +129,6 @@ impl App {
             project,
             options,
             messages: Messages::bundled(),
-            attempts: Mutex::default(),
             hashing: Semaphore::new(2),
             cutting: Semaphore::new(PICTURES_AT_ONCE),
             uploads: Semaphore::new(crate::uploads::UPLOADS_AT_ONCE),
@@ -175,12 +169,6 @@ impl App {
             samples.insert(release.to_owned(), found);
         }
         Ok(samples.get(release).and_then(|items| items.get(item)).cloned())
-    }
-
-    /// Whether a network's address may ask for something once more this hour.
-    pub(crate) fn may_ask(&self, address: &str) -> bool {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        attempts.may("request", address, REQUESTS_AN_HOUR, self.now_ms())
     }
 
     /// Under which address the browser that sent these headers knows the server, without a slash at its end.

@@ -1,9 +1,16 @@
-//! How often may somebody try to sign in?
+//! How often may somebody try to sign in, or ask for something?
+//!
+//! The counts are in the catalogue: several servers before it count together, and a restart forgets nothing.
 
-use std::collections::HashMap;
+use affectory_catalog::AttemptLimit;
+
+use crate::app::{App, token_hash};
+use crate::failure::WebError;
+
+const MINUTE_MS: i64 = 60_000;
 
 /// Failures within this time count together, ms.
-const WINDOW_MS: i64 = 15 * 60_000;
+const WINDOW_MS: i64 = 15 * MINUTE_MS;
 
 /// Failures for one account before it has to wait.
 const FOR_ACCOUNT: u32 = 5;
@@ -11,84 +18,37 @@ const FOR_ACCOUNT: u32 = 5;
 /// Failures from one address: a lab may share one.
 const FROM_ADDRESS: u32 = 30;
 
-/// Names kept; beyond that the oldest windows go first.
-const KEPT: usize = 20_000;
+/// Requests for access and withdrawals from one address of the network within an hour: a lab may share one.
+const REQUESTS_AN_HOUR: u32 = 20;
 
-/// Failed attempts by account and by address.
-#[derive(Debug, Default)]
-pub(crate) struct Attempts {
-    failures: HashMap<String, (i64, u32)>,
-}
-
-impl Attempts {
-    /// Minutes to wait before another attempt, if any.
-    pub(crate) fn wait_minutes(&self, email: &str, address: &str, now_ms: i64) -> Option<i64> {
-        let left_ms = |key: &str, limit: u32| {
-            let (began_ms, n_failures) = self.failures.get(key)?;
-            let left_ms = began_ms + WINDOW_MS - now_ms;
-            (*n_failures >= limit && left_ms > 0).then_some(left_ms)
-        };
-        let waits = [left_ms(&of_account(email), FOR_ACCOUNT), left_ms(&from_address(address), FROM_ADDRESS)];
-        waits.into_iter().flatten().max().map(|left_ms| (left_ms + 59_999) / 60_000)
-    }
-
-    /// Counts a failure.
-    pub(crate) fn failed(&mut self, email: &str, address: &str, now_ms: i64) {
-        for key in [of_account(email), from_address(address)] {
-            let entry = self.failures.entry(key).or_insert((now_ms, 0));
-            if now_ms - entry.0 >= WINDOW_MS {
-                *entry = (now_ms, 0);
-            }
-            entry.1 += 1;
-        }
-        if self.failures.len() > KEPT {
-            self.failures.retain(|_, (began_ms, _)| now_ms - *began_ms < WINDOW_MS);
-        }
-        if self.failures.len() > KEPT {
-            self.failures.clear();
-        }
-    }
-
-    /// Whether there were fewer than `limit` of something from one address within an hour; this one counts.
-    pub(crate) fn may(&mut self, what: &str, address: &str, limit: u32, now_ms: i64) -> bool {
-        const HOUR_MS: i64 = 3_600_000;
-        let entry = self.failures.entry(format!("{what} {address}")).or_insert((now_ms, 0));
-        if now_ms - entry.0 >= HOUR_MS {
-            *entry = (now_ms, 0);
-        }
-        entry.1 += 1;
-        entry.1 <= limit
+impl App {
+    /// Minutes to wait before another attempt to sign in, if any; else this one counts as failed until it succeeds, so that
+    /// many at the same time are not more than one after the other.
+    pub(crate) async fn wait_to_sign_in(&self, email: &str, address: &str) -> Result<Option<i64>, WebError> {
+        let now_ms = self.now_ms();
+        let limits = [from_address(address), of_account(email)];
+        let ends_ms = self.project.catalog.count_attempt(&limits, now_ms).await?;
+        Ok(ends_ms.map(|ends_ms| (ends_ms - now_ms + MINUTE_MS - 1) / MINUTE_MS))
     }
 
     /// Forgets an account's failures: its owner is in.
-    pub(crate) fn succeeded(&mut self, email: &str) {
-        self.failures.remove(&of_account(email));
+    pub(crate) async fn signed_in(&self, email: &str, address: &str) -> Result<(), WebError> {
+        let (address, account) = (from_address(address), of_account(email));
+        Ok(self.project.catalog.forgive_attempts(&address.of, &account.of).await?)
+    }
+
+    /// Whether a network's address may ask for something once more this hour; this one counts.
+    pub(crate) async fn may_ask(&self, address: &str) -> Result<bool, WebError> {
+        let of = token_hash(&format!("request {address}"));
+        let limit = AttemptLimit { of, n: REQUESTS_AN_HOUR, window_ms: 60 * MINUTE_MS };
+        Ok(self.project.catalog.count_attempt(&[limit], self.now_ms()).await?.is_none())
     }
 }
 
-fn of_account(email: &str) -> String {
-    format!("account {email}")
+fn of_account(email: &str) -> AttemptLimit {
+    AttemptLimit { of: token_hash(&format!("account {email}")), n: FOR_ACCOUNT, window_ms: WINDOW_MS }
 }
 
-fn from_address(address: &str) -> String {
-    format!("address {address}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sixth_attempt_waits_and_another_account_does_not() {
-        let mut attempts = Attempts::default();
-        for _ in 0..FOR_ACCOUNT {
-            assert_eq!(attempts.wait_minutes("a", "1.2.3.4", 1_000), None);
-            attempts.failed("a", "1.2.3.4", 1_000);
-        }
-        assert_eq!(attempts.wait_minutes("a", "5.6.7.8", 2_000), Some(15));
-        assert_eq!(attempts.wait_minutes("b", "1.2.3.4", 2_000), None);
-        assert_eq!(attempts.wait_minutes("a", "1.2.3.4", 1_000 + WINDOW_MS), None);
-        attempts.succeeded("a");
-        assert_eq!(attempts.wait_minutes("a", "5.6.7.8", 2_000), None);
-    }
+fn from_address(address: &str) -> AttemptLimit {
+    AttemptLimit { of: token_hash(&format!("address {address}")), n: FROM_ADDRESS, window_ms: WINDOW_MS }
 }

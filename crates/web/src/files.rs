@@ -52,6 +52,7 @@ const DAY_MS: i64 = 86_400_000;
 pub(crate) struct Deliveries {
     open: Mutex<HashMap<GrantId, Arc<Opened>>>,
     buffers: Arc<Buffers>,
+    /// Of this process: a count in the catalogue would not end with a process that was killed.
     n_streams: Mutex<HashMap<GrantId, Arc<AtomicU32>>>,
     /// Whether a grant holds for an account, and when that was asked.
     holds: Mutex<HashMap<(GrantId, AccountId), (i64, bool)>>,

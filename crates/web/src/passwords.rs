@@ -42,6 +42,11 @@ impl App {
     /// Whether the password is the one stored; without an account never, but not sooner.
     pub(crate) async fn is_right(self: &Arc<Self>, password: String, stored: Option<String>) -> bool {
         let Ok(_turn) = self.hashing.acquire().await else { return false };
+        self.is_right_in_turn(password, stored).await
+    }
+
+    /// The same for who has a turn at hashing.
+    pub(crate) async fn is_right_in_turn(self: &Arc<Self>, password: String, stored: Option<String>) -> bool {
         let is_known = stored.is_some();
         let stored = stored.unwrap_or_else(|| NOBODY.to_owned());
         let checked = tokio::task::spawn_blocking(move || is_password(&password, &stored)).await;

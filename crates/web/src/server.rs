@@ -26,8 +26,8 @@ const CONNECTIONS: usize = 2_000;
 /// How long requests under way may take once the server is told to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
-/// Leases that have ended are taken back this often.
-const LEASES_EVERY: Duration = Duration::from_secs(20);
+/// Leases that have ended are taken back, and attempts that no longer count are swept, this often.
+const TIDY_EVERY: Duration = Duration::from_secs(20);
 
 /// The catalogue's log of changes is copied this often: a hundred annotators write some 5 MB a second.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
@@ -53,7 +53,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: Stop) -> std::io:
     let router = application(&app);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let leases = tokio::spawn(return_leases(Arc::clone(&app)));
+    let tidying = tokio::spawn(tidy(Arc::clone(&app)));
     let checkpoints = tokio::spawn(checkpoint(Arc::clone(&app)));
     let letters = tokio::spawn(post::keep_posting(Arc::clone(&app)));
     // The first to look at the figures should not be the one who waits for them.
@@ -92,7 +92,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: Stop) -> std::io:
             drop(place);
         });
     }
-    leases.abort();
+    tidying.abort();
     checkpoints.abort();
     letters.abort();
     drop(listener);
@@ -106,12 +106,15 @@ pub(crate) async fn stopped(stop: &Stop) {
     }
 }
 
-async fn return_leases(app: Arc<App>) {
+async fn tidy(app: Arc<App>) {
     loop {
         if let Err(error) = app.project.catalog.return_leases(app.now_ms()).await {
             tracing::error!(%error, "ended leases could not be taken back");
         }
-        tokio::time::sleep(LEASES_EVERY).await;
+        if let Err(error) = app.project.catalog.sweep_attempts(app.now_ms()).await {
+            tracing::error!(%error, "attempts that no longer count could not be swept");
+        }
+        tokio::time::sleep(TIDY_EVERY).await;
     }
 }
 

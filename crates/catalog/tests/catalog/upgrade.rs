@@ -1,10 +1,10 @@
 //! Does a project go on that an older version left in the middle of its work?
 
-use affectory_catalog::{Catalog, HostPlace};
+use affectory_catalog::{AttemptLimit, Catalog, HostPlace};
 use affectory_core::CandidateId;
 
 use crate::collection::{ended, image};
-use crate::engines::{databases, run_sql};
+use crate::engines::{databases, hash, run_sql};
 
 /// The migrations of version 6, of which a published one never changes.
 const VERSION_6: [&str; 6] = [
@@ -18,20 +18,27 @@ const VERSION_6: [&str; 6] = [
 const TAIL_SQLITE: &str = include_str!("../../migrations/0001_the_way.sqlite.sql");
 const TAIL_POSTGRES: &str = include_str!("../../migrations/0001_the_way.postgres.sql");
 
+/// What version 7 added, on PostgreSQL only.
+const VERSION_7: &str = include_str!("../../migrations/0007_outages.postgres.sql");
+
 /// What `fixtures/interrupted.py` got of a collection killed after five seconds: 55 addresses, 23 fetched, a host leased.
 const INTERRUPTED: &str = include_str!("../fixtures/interrupted-version-6.sql");
 const WORKER: &str = "vm/26480/4418383";
 const LATER_MS: i64 = 1_795_900_000_000;
 
-async fn interrupted(url: &str) {
-    let is_sqlite = url.starts_with("sqlite:");
-    let (identity, tail) = match is_sqlite {
+/// The tables of version 6.
+async fn version_6(url: &str) {
+    let (identity, tail) = match url.starts_with("sqlite:") {
         true => ("integer primary key", TAIL_SQLITE),
         false => ("bigint generated always as identity primary key", TAIL_POSTGRES),
     };
     let tables = VERSION_6.concat().replace("{identity}", identity);
     run_sql(url, &format!("create table schema_version (version bigint primary key); {tables} {tail}")).await;
-    if is_sqlite {
+}
+
+async fn interrupted(url: &str) {
+    version_6(url).await;
+    if url.starts_with("sqlite:") {
         return run_sql(url, &format!("begin; {INTERRUPTED} commit;")).await;
     }
     let rows = INTERRUPTED.replace(") values (", ") overriding system value values (");
@@ -70,6 +77,28 @@ async fn a_collection_that_version_6_left_in_the_middle_goes_on() {
         let images = catalog.claim_images("mtcnn", "new", 500, LATER_MS, 1_000).await.unwrap();
         assert_eq!(images.len() as u64, 23 + due.len() as u64 - looked_at(&catalog).await);
         assert!(catalog.verify_audit().await.unwrap().is_ok());
+    }
+}
+
+#[tokio::test]
+async fn who_was_signed_in_under_version_7_still_is_and_attempts_are_counted_from_now_on() {
+    for (url, _folder) in databases("version_7").await {
+        version_6(&url).await;
+        let tail = if url.starts_with("sqlite:") { "" } else { VERSION_7 };
+        let rows = format!(
+            "insert into schema_version values (7);
+             insert into annotator (name, kind) values ('person/0001', 'person');
+             insert into account (email, name, role, password_hash, created_ms, annotator_id)
+                 values ('a@lab.org', 'A', 'lead', 'x', 1, 1);
+             insert into session (token_sha256, account_id, created_ms, expires_ms) values ('{}', 1, 1, 1000);",
+            hash(1)
+        );
+        run_sql(&url, &format!("{tail} {rows}")).await;
+        let catalog = Catalog::connect(&url).await.unwrap();
+        assert_eq!(catalog.find_session(&hash(1), 999).await.unwrap().unwrap().email, "a@lab.org");
+        let limit = || AttemptLimit { of: hash(2), n: 1, window_ms: 100 };
+        assert_eq!(catalog.count_attempt(&[limit()], 10).await.unwrap(), None);
+        assert_eq!(catalog.count_attempt(&[limit()], 20).await.unwrap(), Some(110));
     }
 }
 

@@ -1,6 +1,6 @@
 //! How does somebody sign in and out?
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::Form;
@@ -60,26 +60,25 @@ pub(crate) async fn sign_in(
     let now_ms = app.now_ms();
     let refused =
         |status: StatusCode, text: &str| (status, form(&app, language, &credentials.next, Some(text))).into_response();
-    let waiting = app.attempts.lock().unwrap_or_else(PoisonError::into_inner).wait_minutes(&email, &address, now_ms);
-    if let Some(minutes) = waiting {
+    // Only who has a turn is counted: a class that signs in together from one address is not many failures.
+    let turn = app.hashing.acquire().await.map_err(|_| WebError::Busy)?;
+    if let Some(minutes) = app.wait_to_sign_in(&email, &address).await? {
         let text = language.text("login_wait").replace("{minutes}", &minutes.to_string());
         return Ok(refused(StatusCode::TOO_MANY_REQUESTS, &text));
     }
     let found = app.project.catalog.find_login(&email).await?;
     let stored = found.as_ref().map(|(_, hash)| hash.clone());
-    let is_right = app.is_right(credentials.password.clone(), stored).await;
+    let is_right = app.is_right_in_turn(credentials.password.clone(), stored).await;
     match found.filter(|(account, _)| is_right && account.disabled_ms.is_none()) {
         Some((account, _)) => {
-            app.attempts.lock().unwrap_or_else(PoisonError::into_inner).succeeded(&email);
+            app.signed_in(&email, &address).await?;
+            drop(turn);
             let token = app.token();
             app.project.catalog.open_session(&account, &token_hash(&token), now_ms + SESSION_MS, now_ms).await?;
             let cookie = cookie(&app, Some(&token));
             Ok(([(SET_COOKIE, cookie)], Redirect::to(local_place(&credentials.next))).into_response())
         }
-        None => {
-            app.attempts.lock().unwrap_or_else(PoisonError::into_inner).failed(&email, &address, now_ms);
-            Ok(refused(StatusCode::UNAUTHORIZED, language.text("login_failed")))
-        }
+        None => Ok(refused(StatusCode::UNAUTHORIZED, language.text("login_failed"))),
     }
 }
 

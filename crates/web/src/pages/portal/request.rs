@@ -178,7 +178,7 @@ pub(crate) async fn ask(
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
     let now_ms = app.now_ms();
-    if !app.may_ask(&address_of(&app, peer, &headers)) {
+    if !app.may_ask(&address_of(&app, peer, &headers)).await? {
         let page =
             form(&app, &offer, &filled, Some("there were many requests from your network: try again in an hour"));
         return Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response());

@@ -62,7 +62,7 @@ pub(crate) async fn asked(
         Some("please give an e-mail address: we answer every request")
     } else if picture.is_empty() {
         Some("please say which picture it is")
-    } else if !app.may_ask(&address_of(&app, peer, &headers)) {
+    } else if !app.may_ask(&address_of(&app, peer, &headers)).await? {
         Some("there were many requests from your network: try again in an hour")
     } else {
         None
