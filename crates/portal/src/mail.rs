@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Letters a round.
 const AT_ONCE: u32 = 20;
 
+/// So long a letter is one server's to send, ms: others look at it again only if that one was killed.
+const LEASE_MS: i64 = 5 * 60_000;
+
 /// A letter that failed is tried again after 1, 2, 4, ... minutes, at most six hours apart, and given up after this many.
 const ATTEMPTS: u64 = 24;
 
@@ -84,7 +87,7 @@ impl Mailer {
         })
     }
 
-    /// Sends what is due; says how many went out and how many did not.
+    /// Sends what is due and what no other server is sending; says how many went out and how many did not.
     ///
     /// A letter is marked as sent after the server took it: killed in between, it goes out twice, and never not at all.
     ///
@@ -96,7 +99,9 @@ impl Mailer {
         now_ms: impl Fn() -> i64 + Send,
     ) -> Result<(u32, u32), PortalError> {
         let (mut n_sent, mut n_failed) = (0, 0);
-        for row in catalog.due_letters(now_ms(), AT_ONCE).await? {
+        for _ in 0..AT_ONCE {
+            let claimed_ms = now_ms();
+            let Some(row) = catalog.claim_letter(claimed_ms, claimed_ms + LEASE_MS).await? else { break };
             match self.send(&row.letter).await {
                 Ok(()) => {
                     catalog.letter_sent(row.id, now_ms()).await?;

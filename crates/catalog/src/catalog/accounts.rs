@@ -4,7 +4,7 @@ use affectory_again::again;
 use affectory_core::{AccountId, AnnotatorId, Sha256Hex};
 
 use super::audit::{COMMAND_LINE, Entry, append};
-use crate::database::{Row, Work};
+use crate::database::{Row, Turn, Work};
 use crate::people::{Account, AccountChange, Invitation, NewAccount, Role};
 use crate::{Catalog, CatalogError};
 
@@ -162,6 +162,8 @@ impl Catalog {
     ) -> Result<bool, CatalogError> {
         let failed = || CatalogError::database("change an account");
         let mut work = self.database.write().await.map_err(failed())?;
+        // Taken before administrators are counted: of two who take each other's role away one is the last, and stays.
+        work.take_turn(Turn::Audit).await.map_err(failed())?;
         let (sql, value, action, detail) = match change {
             AccountChange::Role(role) => {
                 ("update account set role = $2 where id = $1", role.name().into(), "change-role", role.name())

@@ -5,7 +5,7 @@ use affectory_core::{AccountId, AnnotatorId, Arousal, Expression, FaceId, Lesson
 
 use super::audit::{Entry, append};
 use crate::annotating::{FlagRow, LessonKind, LessonPicture, LessonRow, NewLesson};
-use crate::database::{Row, batch};
+use crate::database::{Row, Turn, Work, batch};
 use crate::{Account, Catalog, CatalogError};
 
 #[again]
@@ -34,33 +34,32 @@ impl Catalog {
     /// [`CatalogError::Database`].
     pub async fn insert_lessons(&self, lessons: &[NewLesson], actor: &str, now_ms: i64) -> Result<(), CatalogError> {
         let failed = || CatalogError::database("add lessons");
-        let rows = batch(lessons.iter().map(|lesson| {
-            let (face, object) = match &lesson.picture {
-                LessonPicture::Face(face) => (Some(face), None),
-                LessonPicture::Object(sha256) => (None, Some(sha256.as_str())),
-            };
-            let expression = lesson.expression.index();
-            (lesson.kind.name(), face, object, expression, lesson.valence, lesson.arousal, &lesson.explanation)
-        }));
         let mut work = self.database.write().await.map_err(failed())?;
-        work.execute(
-            "insert into lesson (kind, place, face_id, picture_sha256, expression, valence, arousal, explanation,
-                 created_ms)
-             select value ->> 0, (select coalesce(max(place), 0) from lesson) + key + 1, cast(value ->> 1 as bigint),
-                    value ->> 2, cast(value ->> 3 as bigint), cast(value ->> 4 as double precision),
-                    cast(value ->> 5 as double precision), value ->> 6, $2
-             from json_each($1) as new where true order by key",
-            vec![rows, now_ms.into()],
-        )
-        .await
-        .map_err(failed())?;
-        let detail = format!("{} lessons", lessons.len());
-        append(
-            &mut work,
-            &Entry { actor, action: "add-lessons", subject: "training", detail: &detail, time_ms: now_ms },
-        )
-        .await?;
+        insert(&mut work, lessons, actor, now_ms).await?;
         work.commit().await.map_err(failed())
+    }
+
+    /// Adds the lessons that a catalogue begins with; false where there are some already, perhaps of another server that
+    /// started in the same moment.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn insert_first_lessons(
+        &self,
+        lessons: &[NewLesson],
+        actor: &str,
+        now_ms: i64,
+    ) -> Result<bool, CatalogError> {
+        let failed = || CatalogError::database("add lessons");
+        let mut work = self.database.write().await.map_err(failed())?;
+        work.take_turn(Turn::Audit).await.map_err(failed())?;
+        let some = work.fetch("select 1 from lesson where retired_ms is null limit 1", vec![]).await;
+        if !some.map_err(failed())?.is_empty() {
+            return Ok(false);
+        }
+        insert(&mut work, lessons, actor, now_ms).await?;
+        work.commit().await.map_err(failed())?;
+        Ok(true)
     }
 
     /// Takes a lesson out of use; false where there is none.
@@ -290,6 +289,31 @@ impl Catalog {
         append(&mut work, &entry).await?;
         work.commit().await.map_err(failed())
     }
+}
+
+/// Adds lessons at the end, with an entry in the audit log.
+async fn insert(work: &mut Work, lessons: &[NewLesson], actor: &str, now_ms: i64) -> Result<(), CatalogError> {
+    let rows = batch(lessons.iter().map(|lesson| {
+        let (face, object) = match &lesson.picture {
+            LessonPicture::Face(face) => (Some(face), None),
+            LessonPicture::Object(sha256) => (None, Some(sha256.as_str())),
+        };
+        let expression = lesson.expression.index();
+        (lesson.kind.name(), face, object, expression, lesson.valence, lesson.arousal, &lesson.explanation)
+    }));
+    work.execute(
+        "insert into lesson (kind, place, face_id, picture_sha256, expression, valence, arousal, explanation,
+             created_ms)
+         select value ->> 0, (select coalesce(max(place), 0) from lesson) + key + 1, cast(value ->> 1 as bigint),
+                value ->> 2, cast(value ->> 3 as bigint), cast(value ->> 4 as double precision),
+                cast(value ->> 5 as double precision), value ->> 6, $2
+         from json_each($1) as new where true order by key",
+        vec![rows, now_ms.into()],
+    )
+    .await
+    .map_err(CatalogError::database("add lessons"))?;
+    let detail = format!("{} lessons", lessons.len());
+    append(work, &Entry { actor, action: "add-lessons", subject: "training", detail: &detail, time_ms: now_ms }).await
 }
 
 fn picture(row: &Row, first: usize) -> Result<LessonPicture, CatalogError> {

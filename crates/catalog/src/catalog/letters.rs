@@ -24,17 +24,27 @@ pub(super) async fn queue(work: &mut Work, letters: &[NewLetter], now_ms: i64) -
 
 #[again]
 impl Catalog {
-    /// Letters that are due, oldest first.
+    /// The oldest letter that is due, for whoever asks, who must have sent it by `until_ms`: after that it is due again. Of
+    /// two who ask in the same moment one may get nothing, and the letter that it asks for later.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
-    pub async fn due_letters(&self, now_ms: i64, limit: u32) -> Result<Vec<LetterRow>, CatalogError> {
-        self.letters(
-            "select id, recipient, subject, body, created_ms, n_attempts, last_error, sent_ms, next_attempt_ms
-             from letter where next_attempt_ms <= $1 order by id limit $2",
-            vec![now_ms.into(), i64::from(limit).into()],
-        )
-        .await
+    pub async fn claim_letter(&self, now_ms: i64, until_ms: i64) -> Result<Option<LetterRow>, CatalogError> {
+        let failed = || CatalogError::database("claim a letter");
+        let mut work = self.database.write().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                // Whoever waited for the other's transaction looks at the row once more.
+                "update letter set next_attempt_ms = $2
+                 where id = (select id from letter where next_attempt_ms <= $1 order by id limit 1)
+                     and next_attempt_ms <= $1
+                 returning id, recipient, subject, body, created_ms, n_attempts, last_error, sent_ms, next_attempt_ms",
+                vec![now_ms.into(), until_ms.into()],
+            )
+            .await
+            .map_err(failed())?;
+        work.commit().await.map_err(failed())?;
+        rows.first().map(letter_row).transpose()
     }
 
     /// The newest letters, sent or not.

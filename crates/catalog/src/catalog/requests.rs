@@ -343,18 +343,25 @@ impl Catalog {
             )
             .await
             .map_err(failed())?;
+        let mut n_reminded = 0;
         for row in &rows {
             let request = request_row(row)?;
-            work.execute(
-                "update access_request set reminded_ms = $2 where id = $1",
-                vec![request.id.0.into(), now_ms.into()],
-            )
-            .await
-            .map_err(failed())?;
-            queue(&mut work, &write(&request), now_ms).await?;
+            // Another web server may have been faster.
+            let is_ours = work
+                .execute(
+                    "update access_request set reminded_ms = $2
+                     where id = $1 and state = $3 and coalesce(reminded_ms, submitted_ms, created_ms) < $4",
+                    vec![request.id.0.into(), now_ms.into(), state.name().into(), before_ms.into()],
+                )
+                .await
+                .map_err(failed())?;
+            if is_ours > 0 {
+                queue(&mut work, &write(&request), now_ms).await?;
+                n_reminded += 1;
+            }
         }
         work.commit().await.map_err(failed())?;
-        Ok(rows.len() as u64)
+        Ok(n_reminded)
     }
 }
 

@@ -14,4 +14,5 @@ mod portal;
 mod reporting;
 mod store;
 mod stores;
+mod twofold;
 mod upgrade;

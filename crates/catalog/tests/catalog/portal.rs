@@ -1,9 +1,9 @@
 //! Do requests, grants, tokens, letters and downloads keep their promises on both engines?
 
 use affectory_catalog::{
-    Account, Applicant, Catalog, DeliveryRow, DownloadEvent, LinkWord, NewAccount, NewLetter, NewRelease, NewRequest,
-    NotErased, PackageRow, Project, ProjectConfig, ReleaseItemRow, RequestChange, RequestState, Role, Student, back_up,
-    restore,
+    Account, Applicant, Catalog, DeliveryRow, DownloadEvent, LetterRow, LinkWord, NewAccount, NewLetter, NewRelease,
+    NewRequest, NotErased, PackageRow, Project, ProjectConfig, ReleaseItemRow, RequestChange, RequestState, Role,
+    Student, back_up, restore,
 };
 use affectory_core::{FaceId, GrantId, ImageId, ReleaseId, RequestId, Split, Stop};
 
@@ -254,17 +254,69 @@ async fn who_took_a_package_with_a_picture_is_told_when_it_is_withdrawn_and_nobo
     }
 }
 
+/// All letters that are due.
+async fn claim_letters(catalog: &Catalog, now_ms: i64) -> Vec<LetterRow> {
+    let mut due = Vec::new();
+    while let Some(row) = catalog.claim_letter(now_ms, now_ms + 1_000).await.unwrap() {
+        due.push(row);
+    }
+    due
+}
+
+#[tokio::test]
+async fn a_letter_is_one_servers_to_send_until_that_one_must_be_dead() {
+    for engine in engines("claimed").await {
+        let (one, other) = (&engine.catalog, &Catalog::connect(&engine.url).await.unwrap());
+        let letters: Vec<NewLetter> = (0..20).map(|n| letter(&n.to_string())).collect();
+        one.queue_letters(&letters, 10).await.unwrap();
+        let claim = async |catalog: &Catalog| {
+            let mut claimed = Vec::new();
+            // Who asked in the same moment as the other may have got nothing, and asks again.
+            for _ in 0..60 {
+                claimed.extend(catalog.claim_letter(10, 1_000).await.unwrap().map(|row| row.id));
+            }
+            claimed
+        };
+        let (mut claimed, others) = tokio::join!(claim(one), claim(other));
+        claimed.extend(others);
+        claimed.sort_unstable();
+        assert_eq!(claimed, (1..=20).collect::<Vec<i64>>(), "each once");
+        assert_eq!(other.claim_letter(999, 2_000).await.unwrap(), None);
+        assert_eq!(other.claim_letter(1_000, 2_000).await.unwrap().map(|row| row.id), Some(1));
+    }
+}
+
+#[tokio::test]
+async fn two_servers_remind_of_a_request_once() {
+    for engine in engines("reminded").await {
+        let (one, other) = (&engine.catalog, &Catalog::connect(&engine.url).await.unwrap());
+        let release_id = release(one).await;
+        for n in 0..10 {
+            ask(one, release_id, &format!("ada{n}"), None, n).await;
+        }
+        let write = |_: &affectory_catalog::RequestRow| vec![letter("reminder")];
+        let remind = |catalog: &Catalog| {
+            let catalog = catalog.clone();
+            async move { catalog.remind(RequestState::Unconfirmed, 5_000, write, 9_000).await.unwrap() }
+        };
+        let (first, second) = tokio::join!(remind(one), remind(other));
+        assert_eq!(first + second, 10);
+        let letters = one.list_letters(99).await.unwrap();
+        assert_eq!(letters.iter().filter(|row| row.letter.subject == "reminder").count(), 10);
+    }
+}
+
 #[tokio::test]
 async fn a_letter_is_sent_as_often_as_it_takes_and_its_links_go_with_it() {
     for engine in engines("letters").await {
         let catalog = &engine.catalog;
         catalog.queue_letters(&[letter("one"), letter("two")], 10).await.unwrap();
-        let due = catalog.due_letters(10, 9).await.unwrap();
+        let due = claim_letters(catalog, 10).await;
         assert_eq!(due.iter().map(|row| &*row.letter.subject).collect::<Vec<_>>(), ["one", "two"]);
         catalog.letter_failed(due[0].id, "no route", Some(50)).await.unwrap();
         catalog.letter_sent(due[1].id, 20).await.unwrap();
-        assert!(catalog.due_letters(49, 9).await.unwrap().is_empty());
-        let again = catalog.due_letters(50, 9).await.unwrap();
+        assert!(claim_letters(catalog, 49).await.is_empty());
+        let again = claim_letters(catalog, 50).await;
         assert_eq!((again[0].n_attempts, again[0].last_error.as_deref()), (1, Some("no route")));
         let sent = catalog.list_letters(9).await.unwrap().into_iter().find(|row| row.sent_ms.is_some()).unwrap();
         assert_eq!(sent.letter.body, "");
