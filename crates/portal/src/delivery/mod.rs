@@ -15,8 +15,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use affectory_catalog::{DeliveryRow, GrantRow, PackageRow, Project};
-use affectory_core::Sha256Hex;
+use affectory_catalog::{Catalog, DeliveryRow, GrantRow, PackageRow, Project};
+use affectory_core::{GrantId, ReleaseId, Sha256Hex};
 use affectory_release::{Release, ReleaseItem, load_release};
 use sha2::{Digest as _, Sha256};
 
@@ -73,22 +73,23 @@ pub async fn bring_up_to_date(
         if open.is_empty() {
             continue;
         }
-        let n_withdrawn = catalog.count_withdrawn(row.id).await?;
-        let last = catalog.find_package(row.id).await?;
-        let fresh = last.clone().filter(|package| package.n_withdrawn == n_withdrawn);
-        let delivered = match &fresh {
-            Some(package) => catalog.list_deliveries(package.id).await?,
-            None => vec![],
-        };
         let is_shared = |grant: &GrantRow, revision| !shares || shared_name(project, grant, revision).is_some();
-        let all_delivered = open.iter().all(|grant| delivered.contains(&grant.id));
-        if let Some(package) = &fresh
-            && all_delivered
-            && open.iter().all(|grant| is_shared(grant, package.revision))
-        {
+        let is_done = |standing: &Standing| {
+            standing.fresh.as_ref().is_some_and(|package| {
+                open.iter().all(|grant| standing.delivered.contains(&grant.id) && is_shared(grant, package.revision))
+            })
+        };
+        if is_done(&Standing::of(catalog, row.id).await?) {
             continue;
         }
         let Some(_lock) = lock(project, &offer.name)? else { continue };
+        // Looked at again: another server may have done it between the look and the lock.
+        let standing = Standing::of(catalog, row.id).await?;
+        if is_done(&standing) {
+            continue;
+        }
+        let Standing { n_withdrawn, last, fresh, delivered } = standing;
+        let all_delivered = open.iter().all(|grant| delivered.contains(&grant.id));
         let package = match fresh {
             Some(package) if all_delivered => package,
             fresh => {
@@ -121,6 +122,30 @@ pub async fn bring_up_to_date(
         }
     }
     Ok(prepared)
+}
+
+/// How far a release's package is.
+struct Standing {
+    n_withdrawn: u64,
+    /// The newest package.
+    last: Option<PackageRow>,
+    /// That one, where nothing was withdrawn since.
+    fresh: Option<PackageRow>,
+    /// Grants whose copy of it is prepared.
+    delivered: Vec<GrantId>,
+}
+
+impl Standing {
+    async fn of(catalog: &Catalog, release: ReleaseId) -> Result<Standing, PortalError> {
+        let n_withdrawn = catalog.count_withdrawn(release).await?;
+        let last = catalog.find_package(release).await?;
+        let fresh = last.clone().filter(|package| package.n_withdrawn == n_withdrawn);
+        let delivered = match &fresh {
+            Some(package) => catalog.list_deliveries(package.id).await?,
+            None => vec![],
+        };
+        Ok(Standing { n_withdrawn, last, fresh, delivered })
+    }
 }
 
 /// Removes archives from the project's bucket whose grants have ended, or that hold what was withdrawn. For the server every
