@@ -24,8 +24,12 @@ impl Drop for Made {
 
 /// What `init --catalog` is to be given for a new project.
 pub fn catalog() -> String {
-    let is_postgres = std::env::var("AFFECTORY_TEST_CATALOG").is_ok_and(|catalog| catalog == "postgres");
-    if is_postgres { empty_database() } else { "sqlite".into() }
+    if is_postgres() { empty_database() } else { "sqlite".into() }
+}
+
+/// Whether projects are on PostgreSQL.
+pub fn is_postgres() -> bool {
+    std::env::var("AFFECTORY_TEST_CATALOG").is_ok_and(|catalog| catalog == "postgres")
 }
 
 /// The URL of a new database, as a project's file may have it: the password comes from `PGPASSWORD`.
@@ -34,6 +38,11 @@ pub fn empty_database() -> String {
     let name = format!("affectory_{}_{}", std::process::id(), N_MADE.fetch_add(1, Ordering::SeqCst));
     psql(&format!("create database {name}"));
     MADE.with_borrow_mut(|made| made.push(Made(name.clone())));
+    url_of(&name)
+}
+
+/// The same for a database of that name.
+pub fn url_of(name: &str) -> String {
     let server = server();
     let (before, _) = server.rsplit_once('/').unwrap();
     let (scheme, rest) = before.split_once("://").unwrap();
@@ -46,7 +55,8 @@ fn server() -> String {
         .expect("AFFECTORY_TEST_POSTGRES names no PostgreSQL server: run the tests by scripts/test, which starts one")
 }
 
-fn psql(statement: &str) {
+/// Has the server do something.
+pub fn psql(statement: &str) {
     let mut command = Command::new("psql");
     let status =
         command.args([&server(), "--quiet", "--command", statement]).stdin(Stdio::null()).stdout(Stdio::null());
