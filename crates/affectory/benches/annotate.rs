@@ -1,29 +1,37 @@
 //! Do a hundred people who annotate at the same time, in a catalogue with a million annotations, wait for anything, and
-//! is every answer that was acknowledged there once, even when the server is killed?
+//! is every answer that was acknowledged there once, even when servers are killed?
 //!
 //! `cargo bench -p affectory --bench annotate`: builds the catalogue (AFFECTORY_LOAD_FACES, a million), starts `affectory
-//! serve` in it and a hundred clients (AFFECTORY_LOAD_ANNOTATORS) for five minutes (AFFECTORY_LOAD_SECONDS). Each does
-//! what the annotation page does: it holds 13 faces, asks for more at 6, looks for a second in the mean (people need two
-//! to four), sends its answer, at times takes one back and answers anew, at times sends one twice, as after a lost
+//! serve` in it and a hundred clients (AFFECTORY_LOAD_ANNOTATORS) for five minutes (AFFECTORY_LOAD_SECONDS). Each signs in
+//! and does what the annotation page does: it holds 13 faces, asks for more at 6, looks for a second in the mean (people
+//! need two to four), sends its answer, at times takes one back and answers anew, at times sends one twice, as after a lost
 //! response. One more opens the pages of a lead. In the middle the server is killed and started again; clients send again
-//! what was not acknowledged. Then the log is held against what the clients were told. A catalogue that is built takes
-//! minutes: AFFECTORY_LOAD_PROJECT names a folder where it is kept for the next run, which works on a copy.
+//! what was not acknowledged, and nobody signs in a second time. Then the log is held against what the clients were told.
+//!
+//! AFFECTORY_LOAD_SERVERS=2 starts so many behind nginx, with `deploy/nginx/affectory.conf`; each is killed in its turn and comes
+//! back some seconds later. AFFECTORY_TEST_CATALOG=postgres has the catalogue on the server of `scripts/test-servers`. To build it
+//! takes minutes: AFFECTORY_LOAD_PROJECT names a folder where it is kept for the next run, which works on a copy (of the
+//! database too, whose template bears the folder's name).
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 #![expect(clippy::disallowed_methods, reason = "its size comes from the environment, and it needs a clock")]
+
+#[path = "../tests/catalogue/mod.rs"]
+#[expect(dead_code, reason = "the databases here have names of their own")]
+mod catalogue;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io::{BufRead as _, BufReader as LineReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use affectory_annotate::{FaceFilter, PoolRequest, RatingLog, make_pool, plan, same_looks};
 use affectory_catalog::{
-    AnnotatorKind, Gold, ImportItem, NewAccount, NewAnnotation, NewFace, NewImage, NewSighting, PoolRules, Project,
-    ProjectConfig, Role, Strategy,
+    AccountChange, AnnotatorKind, Gold, ImportItem, NewAccount, NewAnnotation, NewFace, NewImage, NewSighting,
+    PoolRules, Project, ProjectConfig, Role, Strategy,
 };
 use affectory_core::{Arousal, BoundingBox, Expression, FaceId, PerceptualHash, Sha256Hex, Silent, Stop, Valence};
 use rand::{Rng as _, SeedableRng as _};
@@ -49,30 +57,62 @@ const LOOK: f64 = 1.0;
 const PAGES: [&str; 6] = ["/quality", "/adjudicate", "/pools", "/people", "/", "/api/agreement"];
 const ROUND: Duration = Duration::from_secs(3);
 
-/// After a start the server is warming up for so long; figures without that time stand beside those of all time.
+/// After a start a server is warming up for so long, or a tenth of the time; figures without that time stand beside those of
+/// all time.
 const WARMING: Duration = Duration::from_secs(20);
+
+/// One of several servers is away for so long, or a tenth of the time.
+const AWAY: Duration = Duration::from_secs(15);
+
+const PASSWORD: &str = "correct horse battery";
 
 #[tokio::main]
 async fn main() {
     let number = |name: &str, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
     let n_faces = number("AFFECTORY_LOAD_FACES", 1_000_000);
     let n_annotators = number("AFFECTORY_LOAD_ANNOTATORS", 100);
+    let n_servers = number("AFFECTORY_LOAD_SERVERS", 1) as usize;
     let length = Duration::from_secs(number("AFFECTORY_LOAD_SECONDS", 300));
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("project");
+    let database = format!("affectory_load_{}", std::process::id());
     match std::env::var("AFFECTORY_LOAD_PROJECT") {
-        Err(_) => build(&root, n_faces, n_annotators).await,
+        Err(_) => {
+            let catalog = new_database(&database);
+            build(&root, &catalog, n_faces, n_annotators).await;
+        }
         Ok(kept) => {
+            let template: String = Path::new(&kept).file_name().unwrap().to_string_lossy().into_owned();
+            let template: String = template.chars().filter(char::is_ascii_alphanumeric).collect();
+            let template = format!("affectory_load_template_{}", template.to_lowercase());
             if !Path::new(&kept).exists() {
-                build(Path::new(&kept), n_faces, n_annotators).await;
+                let catalog = new_database(&template);
+                build(Path::new(&kept), &catalog, n_faces, n_annotators).await;
             }
             assert!(Command::new("cp").arg("-r").arg(&kept).arg(&root).status().unwrap().success());
+            if catalogue::is_postgres() {
+                catalogue::psql(&format!("create database {database} template {template}"));
+                let settings = format!("catalog = \"{}\"\n", catalogue::url_of(&database));
+                std::fs::write(root.join("affectory.toml"), settings).unwrap();
+            }
         }
     }
-    let load = run(&root, n_annotators, length).await;
+    let load = run(&root, folder.path(), (n_servers, n_annotators), length).await;
     let is_exact = count(&root, &load).await;
     let is_fast = report(&load, length);
+    if catalogue::is_postgres() {
+        catalogue::psql(&format!("drop database {database} with (force)"));
+    }
     println!("{}", if is_exact && is_fast { "all aims are met" } else { "NOT all aims are met" });
+}
+
+/// What a new project's settings say of its catalogue.
+fn new_database(name: &str) -> String {
+    if !catalogue::is_postgres() {
+        return "sqlite".into();
+    }
+    catalogue::psql(&format!("create database {name}"));
+    catalogue::url_of(name)
 }
 
 fn now_ms() -> i64 {
@@ -92,11 +132,12 @@ fn rules() -> PoolRules {
     }
 }
 
-/// A catalogue with so many faces and annotations, a pool of all of them, and accounts that are signed in.
-async fn build(root: &Path, n_faces: u64, n_annotators: u64) {
+/// A catalogue with so many faces and annotations, a pool of all of them, and accounts.
+async fn build(root: &Path, catalog: &str, n_faces: u64, n_annotators: u64) {
     let began = Instant::now();
     let now_ms = now_ms();
-    let project = Project::init(root, ProjectConfig::default()).await.unwrap();
+    let config = ProjectConfig { catalog: catalog.to_owned(), ..ProjectConfig::default() };
+    let project = Project::init(root, config).await.unwrap();
     let catalog = &project.catalog;
     let mut dice = ChaCha8Rng::seed_from_u64(1);
     let numbers: Vec<u64> = (0..n_faces).collect();
@@ -112,8 +153,7 @@ async fn build(root: &Path, n_faces: u64, n_annotators: u64) {
         let role = if number == 0 { Role::Administrator } else { Role::Annotator };
         let email = format!("{number}@example.org");
         let new = NewAccount { email: &email, name: "somebody", role, language: "en", password_hash: "none" };
-        let account = catalog.insert_account(&new, "bench", now_ms).await.unwrap();
-        catalog.open_session(&account, &sha256(&token(number)), now_ms + 86_400_000_000, now_ms).await.unwrap();
+        catalog.insert_account(&new, "bench", now_ms).await.unwrap();
     }
     let filter = FaceFilter { min_px: 0.0, only_unlabelled: false, limit: None };
     let request = PoolRequest { name: "all faces".into(), rules: rules(), filter };
@@ -176,16 +216,12 @@ fn sha256(text: &str) -> Sha256Hex {
     Sha256Hex::from_digest(&Sha256::digest(text).into())
 }
 
-/// The word in an account's cookie.
-fn token(number: u64) -> String {
-    sha256(&format!("token of {number}")).as_str().to_owned()
-}
-
-/// What was asked, when (since the start), and how long the answer took.
+/// What was asked, when (since the start), how long the answer took, and how long somebody waited for it from the first try on.
 struct Asked {
     what: &'static str,
     at: Duration,
     took: Duration,
+    waited: Duration,
 }
 
 /// What an annotator said of a face: a category under a number that no other answer has, or that nothing is said.
@@ -207,56 +243,97 @@ struct Story {
 struct Load {
     stories: Vec<Story>,
     pages: Vec<Asked>,
-    /// When the server stood still, since the start.
-    away: (Duration, Duration),
-    /// Peak memory in MB: all resident, and without the pages of files.
+    n_servers: usize,
+    /// When a server was killed and when it was back, since the start.
+    away: Vec<(Duration, Duration)>,
+    /// How long signing in took while a server was away.
+    signing_in: Vec<Duration>,
+    /// Peak memory in MB, of the server that took most: all resident, and without the pages of files.
     memory: (u64, u64),
     known_after: Duration,
 }
 
 /// Serves and annotates.
-async fn run(root: &Path, n_annotators: u64, length: Duration) -> Load {
-    let project = Project::open(root).await.unwrap();
-    let pool = project.catalog.list_pools().await.unwrap()[0].id.0;
-    project.catalog.close().await;
-    let mut server = Server::start(root, "127.0.0.1:0");
-    let address = server.address.clone();
-    let watched = Arc::new((AtomicU32::new(server.child.id()), AtomicU64::new(0), AtomicU64::new(0)));
+async fn run(root: &Path, folder: &Path, (n_servers, n_annotators): (usize, u64), length: Duration) -> Load {
+    let pool = prepare(root).await;
+    // Where people go: the server, or nginx before several.
+    let entrance = free_address();
+    let url = format!("http://{entrance}");
+    let mut servers: Vec<Server> = match n_servers {
+        1 => vec![Server::start(root, &entrance, &url)],
+        _ => (0..n_servers).map(|_| Server::start(root, &free_address(), &url)).collect(),
+    };
+    let mut nginx = (n_servers > 1).then(|| start_nginx(folder, &entrance, &servers));
+    let watched: Arc<Watched> = Arc::default();
+    watched.pids.lock().unwrap().extend(servers.iter().map(|server| server.child.id()));
     let watching = Arc::clone(&watched);
     std::thread::spawn(move || watch_memory(&watching));
     let shared =
         Arc::new(Shared { start: Instant::now(), length, is_over: AtomicBool::new(false), number: AtomicU32::new(0) });
     let annotators: Vec<_> = (1..=n_annotators)
-        .map(|number| tokio::spawn(annotate(Browser::new(&address, number), pool, Arc::clone(&shared), number)))
+        .map(|number| tokio::spawn(annotate(Browser::new(&entrance), pool, Arc::clone(&shared), number)))
         .collect();
-    let lead = tokio::spawn(lead(Browser::new(&address, 0), Arc::clone(&shared)));
-    tokio::time::sleep(length / 2).await;
-    let gone = shared.start.elapsed();
-    server.kill();
-    server = tokio::task::block_in_place(|| Server::start(root, &address));
-    let away = (gone, shared.start.elapsed());
-    watched.0.store(server.child.id(), Ordering::Relaxed);
+    let lead = tokio::spawn(lead(Browser::new(&entrance), Arc::clone(&shared)));
+    let (mut away, mut signing_in) = (Vec::new(), Vec::new());
+    for idx in 0..n_servers {
+        let due = shared.start + length * (idx as u32 + 1) / (n_servers as u32 + 1);
+        tokio::time::sleep_until(due.into()).await;
+        let gone = shared.start.elapsed();
+        servers[idx].kill();
+        if n_servers > 1 {
+            let began = Instant::now();
+            Browser::new(&entrance).sign_in(0).await;
+            signing_in.push(began.elapsed());
+            tokio::time::sleep(AWAY.min(length / 10)).await;
+        }
+        let address = servers[idx].address.clone();
+        servers[idx] = tokio::task::block_in_place(|| Server::start(root, &address, &url));
+        away.push((gone, shared.start.elapsed()));
+        watched.pids.lock().unwrap()[idx] = servers[idx].child.id();
+    }
     let mut stories = Vec::new();
     for annotator in annotators {
         stories.push(annotator.await.unwrap());
     }
     let ended = Instant::now();
     shared.is_over.store(true, Ordering::Relaxed);
-    let pages = lead.await.unwrap();
-    let known_after = wait_until_known(&address, root, ended).await;
-    watched.0.store(0, Ordering::Relaxed);
-    server.kill();
-    let memory = (watched.1.load(Ordering::Relaxed), watched.2.load(Ordering::Relaxed));
-    Load { stories, pages, away, memory, known_after }
+    let (pages, mut browser) = lead.await.unwrap();
+    for server in &servers {
+        // The same session at each of them.
+        server.address.clone_into(&mut browser.address);
+        browser.stream = None;
+        wait_until_known(&mut browser, root, ended).await;
+    }
+    let known_after = ended.elapsed();
+    watched.pids.lock().unwrap().clear();
+    servers.iter_mut().for_each(Server::kill);
+    if let Some(nginx) = &mut nginx {
+        nginx.kill().unwrap();
+        nginx.wait().unwrap();
+    }
+    let memory = (watched.all.load(Ordering::Relaxed), watched.own.load(Ordering::Relaxed));
+    Load { stories, pages, n_servers, away, signing_in, memory, known_after }
+}
+
+/// Gives all accounts the password; says which pool there is.
+async fn prepare(root: &Path) -> i64 {
+    let project = Project::open(root).await.unwrap();
+    let hash = affectory_web::hash_password(PASSWORD, [7; 32]).unwrap();
+    for account in project.catalog.list_accounts().await.unwrap() {
+        let change = AccountChange::Password(&hash);
+        project.catalog.change_account(account.id, change, "bench", now_ms()).await.unwrap();
+    }
+    let pool = project.catalog.list_pools().await.unwrap()[0].id.0;
+    project.catalog.close().await;
+    pool
 }
 
 /// Until the dashboard counts the last answer.
-async fn wait_until_known(address: &str, root: &Path, ended: Instant) -> Duration {
+async fn wait_until_known(browser: &mut Browser, root: &Path, ended: Instant) {
     let project = Project::open(root).await.unwrap();
     let mut log = RatingLog::default();
     log.refresh(&project.catalog).await.unwrap();
     let last = log.last().0;
-    let mut browser = Browser::new(address, 0);
     while ended.elapsed() < Duration::from_secs(120) {
         let (_, body) = browser.ask("GET", "/api/agreement", "").await.unwrap();
         let agreement: Value = serde_json::from_slice(&body).unwrap();
@@ -265,7 +342,10 @@ async fn wait_until_known(address: &str, root: &Path, ended: Instant) -> Duratio
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    ended.elapsed()
+}
+
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 struct Server {
@@ -274,36 +354,86 @@ struct Server {
 }
 
 impl Server {
-    fn start(root: &Path, bind: &str) -> Server {
+    fn start(root: &Path, address: &str, url: &str) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_affectory"));
-        command.arg("--project").arg(root).args(["serve", "--bind", bind]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.arg("--project").arg(root).args(["serve", "--bind", address, "--url", url]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         LineReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit('/').next().unwrap().to_owned();
-        Server { child, address }
+        Server { child, address: address.to_owned() }
     }
 
+    /// With SIGKILL.
     fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }
 
-/// Looks at the process five times a second, until there is none.
-fn watch_memory((pid, all, own): &(AtomicU32, AtomicU64, AtomicU64)) {
+/// The proxy that we tell people to use, before these servers and without TLS.
+fn start_nginx(folder: &Path, entrance: &str, servers: &[Server]) -> Child {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nginx/affectory.conf");
+    let mut n_servers = 0;
+    let lines = std::fs::read_to_string(ours).unwrap();
+    let lines = lines.lines().filter_map(|line| {
+        let trimmed = line.trim();
+        if let Some((_, rules)) = trimmed.strip_prefix("server web-").and_then(|rest| rest.split_once(' ')) {
+            let server = servers.get(n_servers).map(|server| format!("server {} {rules}", server.address));
+            n_servers += 1;
+            return server;
+        }
+        match trimmed {
+            "listen 443 ssl;" => Some(format!("listen {entrance};")),
+            _ if trimmed.starts_with("ssl_certificate") => None,
+            _ => Some(line.to_owned()),
+        }
+    });
+    let settings = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(n_servers, servers.len(), "the example has so many servers");
+    let at = folder.display();
+    let config = format!(
+        "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\n\
+         events {{ worker_connections 4096; }}\n\
+         http {{ access_log off; keepalive_requests 1000000;\n\
+         client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u;\n\
+         scgi_temp_path {at}/s;\n{settings}\n}}\n"
+    );
+    let path = folder.join("nginx.conf");
+    std::fs::write(&path, config).unwrap();
+    let nginx = Command::new("nginx").arg("-c").arg(&path).stderr(Stdio::null()).spawn();
+    let nginx = nginx.expect("nginx is not installed (apt-get install nginx-light)");
+    let began = Instant::now();
+    while std::net::TcpStream::connect(entrance).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(10), "nginx does not answer");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    nginx
+}
+
+/// The servers' processes, none when all is over, and their peak memory in MB.
+#[derive(Default)]
+struct Watched {
+    pids: Mutex<Vec<u32>>,
+    all: AtomicU64,
+    own: AtomicU64,
+}
+
+/// Looks at the processes five times a second, until there is none.
+fn watch_memory(watched: &Watched) {
     loop {
-        let pid = pid.load(Ordering::Relaxed);
-        if pid == 0 {
+        let pids = watched.pids.lock().unwrap().clone();
+        if pids.is_empty() {
             return;
         }
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
-        };
-        all.fetch_max(field("VmHWM:"), Ordering::Relaxed);
-        own.fetch_max(field("RssAnon:"), Ordering::Relaxed);
+        for pid in pids {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let field = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name));
+                line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
+            };
+            watched.all.fetch_max(field("VmHWM:"), Ordering::Relaxed);
+            watched.own.fetch_max(field("RssAnon:"), Ordering::Relaxed);
+        }
         std::thread::sleep(Duration::from_millis(200));
     }
 }
@@ -316,19 +446,34 @@ struct Shared {
     number: AtomicU32,
 }
 
-/// One connection that is kept, as a browser signed in has it.
+/// One connection that is kept, as a browser has it.
 struct Browser {
     address: String,
     head: String,
+    /// The session's word, of the last answer that brought one.
+    token: String,
     stream: Option<BufReader<TcpStream>>,
 }
 
 impl Browser {
-    fn new(address: &str, account: u64) -> Browser {
-        let token = token(account);
-        let csrf = sha256(&format!("csrf of {token}"));
-        let head = format!("Host: {address}\r\nCookie: affectory={token}\r\nX-CSRF-Token: {}\r\n", csrf.as_str());
-        Browser { address: address.to_owned(), head, stream: None }
+    fn new(address: &str) -> Browser {
+        let head = format!("Host: {address}\r\n");
+        Browser { address: address.to_owned(), head, token: String::new(), stream: None }
+    }
+
+    /// Signs an account in; the session is kept to the end.
+    async fn sign_in(&mut self, account: u64) {
+        let form = format!("email={account}%40example.org&password={}", PASSWORD.replace(' ', "+"));
+        let (status, answer) = loop {
+            // A server that is killed just now takes the request with it.
+            match self.ask("POST", "/login", &form).await {
+                Ok((408 | 500.., _)) | Err(_) => tokio::time::sleep(Duration::from_millis(250)).await,
+                Ok(answer) => break answer,
+            }
+        };
+        assert_eq!(status, 303, "account {account} is signed in: {}", String::from_utf8_lossy(&answer));
+        let csrf = sha256(&format!("csrf of {}", self.token));
+        self.head += &format!("Cookie: affectory={}\r\nX-CSRF-Token: {}\r\n", self.token, csrf.as_str());
     }
 
     async fn ask(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<(u16, Vec<u8>)> {
@@ -340,7 +485,11 @@ impl Browser {
                 BufReader::new(stream)
             }
         };
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+        let kind = match body {
+            "" => "",
+            _ if body.starts_with('{') => "Content-Type: application/json\r\n",
+            _ => "Content-Type: application/x-www-form-urlencoded\r\n",
+        };
         let request =
             format!("{method} {path} HTTP/1.1\r\n{}{kind}Content-Length: {}\r\n\r\n{body}", self.head, body.len());
         stream.write_all(request.as_bytes()).await?;
@@ -357,6 +506,10 @@ impl Browser {
                 (Some((name, value)), _) if name.eq_ignore_ascii_case("content-length") => {
                     length = value.trim().parse().map_err(|_| gone())?;
                 }
+                (Some((name, value)), _) if name.eq_ignore_ascii_case("set-cookie") => {
+                    let token = value.trim().strip_prefix("affectory=").and_then(|rest| rest.split(';').next());
+                    self.token = token.unwrap_or_default().to_owned();
+                }
                 (_, Some(_)) if text.is_empty() => break,
                 (_, Some(_)) => {}
             }
@@ -367,15 +520,21 @@ impl Browser {
         Ok((status.ok_or_else(gone)?, body))
     }
 
-    /// Asks until there is an answer, as the annotation page does; says how long that answer took.
-    async fn insist(&mut self, path: &str, body: &Value, n_again: &mut u64) -> (Value, Duration) {
+    /// Asks until there is an answer, as the annotation page does; says how long that answer took, and all of it.
+    async fn insist(&mut self, path: &str, body: &Value, n_again: &mut u64) -> (Value, [Duration; 2]) {
+        let first = Instant::now();
         let body = body.to_string();
         let mut pause = Duration::from_millis(250);
         loop {
             let began = Instant::now();
             match self.ask("POST", path, &body).await {
-                Ok((200, answer)) => return (serde_json::from_slice(&answer).unwrap(), began.elapsed()),
+                Ok((200, answer)) => {
+                    return (serde_json::from_slice(&answer).unwrap(), [began.elapsed(), first.elapsed()]);
+                }
+                // 502: nginx found the server dead.
+                Ok((502, _)) => {}
                 Ok((status @ (408 | 429 | 500..), _)) => eprintln!("{path}: {status}"),
+                // Also who is no longer signed in.
                 Ok((status, answer)) => panic!("{path}: {status} {}", String::from_utf8_lossy(&answer)),
                 Err(_) => self.stream = None,
             }
@@ -394,12 +553,13 @@ async fn annotate(mut browser: Browser, pool: i64, shared: Arc<Shared>, number: 
     let mut last = None;
     // People do not all begin in the same instant.
     tokio::time::sleep(Duration::from_secs_f64(dice.random_range(0.0..2.0))).await;
+    browser.sign_in(number).await;
     while shared.start.elapsed() < shared.length {
         if waiting.len() <= FEW {
             let at = shared.start.elapsed();
             let path = format!("/api/pools/{pool}/next");
-            let (answer, took) = browser.insist(&path, &json!({ "n": HELD }), &mut story.n_again).await;
-            story.asked.push(Asked { what: "next", at, took });
+            let (answer, [took, waited]) = browser.insist(&path, &json!({ "n": HELD }), &mut story.n_again).await;
+            story.asked.push(Asked { what: "next", at, took, waited });
             let faces = answer["faces"].as_array().unwrap().iter().map(|face| face["face"].as_i64().unwrap());
             let faces: VecDeque<i64> = faces.collect();
             if faces.len() < HELD || waiting.iter().any(|face| !faces.contains(face)) {
@@ -431,8 +591,9 @@ async fn annotate(mut browser: Browser, pool: i64, shared: Arc<Shared>, number: 
         for idx in 0..n_sent {
             let at = shared.start.elapsed();
             let n_before = story.n_again;
-            let (answer, took) = browser.insist("/api/events", &json!({ "events": events }), &mut story.n_again).await;
-            story.asked.push(Asked { what: "save", at, took });
+            let sent = json!({ "events": events });
+            let (answer, [took, waited]) = browser.insist("/api/events", &sent, &mut story.n_again).await;
+            story.asked.push(Asked { what: "save", at, took, waited });
             for result in answer["results"].as_array().unwrap() {
                 match (result["status"].as_str().unwrap(), idx == 0 && story.n_again == n_before) {
                     ("recorded", true) => {}
@@ -453,20 +614,21 @@ fn id(dice: &mut ChaCha8Rng) -> String {
     format!("{:032x}", dice.random::<u128>())
 }
 
-/// The lead's browser.
-async fn lead(mut browser: Browser, shared: Arc<Shared>) -> Vec<Asked> {
+/// The lead's browser, which is given back signed in.
+async fn lead(mut browser: Browser, shared: Arc<Shared>) -> (Vec<Asked>, Browser) {
+    browser.sign_in(0).await;
     let mut asked = Vec::new();
     while !shared.is_over.load(Ordering::Relaxed) {
         for what in PAGES {
             let at = shared.start.elapsed();
             let began = Instant::now();
             if let Ok((200, _)) = browser.ask("GET", what, "").await {
-                asked.push(Asked { what, at, took: began.elapsed() });
+                asked.push(Asked { what, at, took: began.elapsed(), waited: began.elapsed() });
             }
         }
         tokio::time::sleep(ROUND).await;
     }
-    asked
+    (asked, browser)
 }
 
 /// Holds the log against what the clients were told; says whether all of it is right.
@@ -562,42 +724,56 @@ async fn count(root: &Path, load: &Load) -> bool {
 
 /// Prints how long everything took; says whether the aims are met.
 fn report(load: &Load, length: Duration) -> bool {
-    let (gone, back) = load.away;
+    for (gone, back) in &load.away {
+        println!(
+            "a server of {} killed at {:.0} s, back after {:.1} s",
+            load.n_servers,
+            gone.as_secs_f64(),
+            (*back - *gone).as_secs_f64()
+        );
+    }
+    for took in &load.signing_in {
+        println!("signing in while one was away took {:.2} s", took.as_secs_f64());
+    }
     println!(
-        "server killed at {:.0} s, back after {:.1} s; peak memory {} MB, {} MB of it not of files; the dashboard knew the \
-         last answer after {:.1} s",
-        gone.as_secs_f64(),
-        (back - gone).as_secs_f64(),
+        "peak memory {} MB, {} MB of it not of files; the dashboard knew the last answer after {:.1} s",
         load.memory.0,
         load.memory.1,
         load.known_after.as_secs_f64()
     );
     let asked: Vec<&Asked> = load.stories.iter().flat_map(|story| &story.asked).collect();
-    println!("{:16} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}", "milliseconds", "n", "1/s", "p50", "p95", "p99", "max");
-    let is_warm = |asked: &&Asked| asked.at > WARMING && !(gone..back + WARMING).contains(&asked.at);
+    println!("{:20} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}", "milliseconds", "n", "1/s", "p50", "p95", "p99", "max");
+    let warming = WARMING.min(length / 10);
+    let is_warm = |asked: &&Asked| {
+        asked.at > warming && !load.away.iter().any(|(gone, back)| (*gone..*back + warming).contains(&asked.at))
+    };
+    let took = |asked: &[&Asked]| asked.iter().map(|asked| asked.took).collect::<Vec<_>>();
     let mut is_met = load.memory.0 < 500;
     for what in ["next", "save"] {
         let all: Vec<&Asked> = asked.iter().copied().filter(|asked| asked.what == what).collect();
-        let p99 = line(what, &all, length);
-        line(&format!("{what}, warm"), &all.iter().copied().filter(is_warm).collect::<Vec<_>>(), length);
-        is_met &= p99 < 50.0;
+        let answered = line(what, &took(&all), length);
+        let waited: Vec<Duration> = all.iter().map(|asked| asked.waited).collect();
+        let waited = line(&format!("{what}, with retries"), &waited, length);
+        line(&format!("{what}, nobody killed"), &took(&all.into_iter().filter(is_warm).collect::<Vec<_>>()), length);
+        // Of several servers the others are there when one is killed: nobody is to wait for it.
+        is_met &= if load.n_servers > 1 { waited < 80.0 } else { answered < 50.0 };
     }
     let pages: Vec<&Asked> = load.pages.iter().collect();
     for what in PAGES {
-        line(what, &pages.iter().copied().filter(|asked| asked.what == what).collect::<Vec<_>>(), length);
+        line(what, &took(&pages.iter().copied().filter(|asked| asked.what == what).collect::<Vec<_>>()), length);
     }
-    is_met & (line("pages", &pages, length) < 200.0)
+    is_met & (line("pages", &took(&pages), length) < 200.0)
 }
 
 /// Prints one line; gives the 99th percentile in ms.
-fn line(name: &str, asked: &[&Asked], length: Duration) -> f64 {
-    let mut times: Vec<f64> = asked.iter().map(|asked| 1000.0 * asked.took.as_secs_f64()).collect();
+fn line(name: &str, times: &[Duration], length: Duration) -> f64 {
+    let mut times: Vec<f64> = times.iter().map(|time| 1000.0 * time.as_secs_f64()).collect();
     times.sort_unstable_by(f64::total_cmp);
     let at = |share: f64| {
         times.get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1))).copied().unwrap_or(0.0)
     };
     println!(
-        "{name:16} {:7} {:8.1} {:8.1} {:8.1} {:8.1} {:8.1}",
+        "{name:20} {:7} {:8.1} {:8.1} {:8.1} {:8.1} {:8.1}",
         times.len(),
         times.len() as f64 / length.as_secs_f64(),
         at(0.5),
