@@ -268,12 +268,21 @@ async fn run(root: &Path, folder: &Path, (n_servers, n_annotators): (usize, u64)
     watched.pids.lock().unwrap().extend(servers.iter().map(|server| server.child.id()));
     let watching = Arc::clone(&watched);
     std::thread::spawn(move || watch_memory(&watching));
+    // People sign in when they come, not all in the second in which the clock starts.
+    let mut browsers = Vec::new();
+    for number in 0..=n_annotators {
+        let mut browser = Browser::new(&entrance);
+        browser.sign_in(number).await;
+        browsers.push(browser);
+    }
+    let browser_of_lead = browsers.remove(0);
     let shared =
         Arc::new(Shared { start: Instant::now(), length, is_over: AtomicBool::new(false), number: AtomicU32::new(0) });
-    let annotators: Vec<_> = (1..=n_annotators)
-        .map(|number| tokio::spawn(annotate(Browser::new(&entrance), pool, Arc::clone(&shared), number)))
+    let annotators: Vec<_> = (1..)
+        .zip(browsers)
+        .map(|(number, browser)| tokio::spawn(annotate(browser, pool, Arc::clone(&shared), number)))
         .collect();
-    let lead = tokio::spawn(lead(Browser::new(&entrance), Arc::clone(&shared)));
+    let lead = tokio::spawn(lead(browser_of_lead, Arc::clone(&shared)));
     let (mut away, mut signing_in) = (Vec::new(), Vec::new());
     for idx in 0..n_servers {
         let due = shared.start + length * (idx as u32 + 1) / (n_servers as u32 + 1);
@@ -553,7 +562,6 @@ async fn annotate(mut browser: Browser, pool: i64, shared: Arc<Shared>, number: 
     let mut last = None;
     // People do not all begin in the same instant.
     tokio::time::sleep(Duration::from_secs_f64(dice.random_range(0.0..2.0))).await;
-    browser.sign_in(number).await;
     while shared.start.elapsed() < shared.length {
         if waiting.len() <= FEW {
             let at = shared.start.elapsed();
@@ -616,7 +624,6 @@ fn id(dice: &mut ChaCha8Rng) -> String {
 
 /// The lead's browser, which is given back signed in.
 async fn lead(mut browser: Browser, shared: Arc<Shared>) -> (Vec<Asked>, Browser) {
-    browser.sign_in(0).await;
     let mut asked = Vec::new();
     while !shared.is_over.load(Ordering::Relaxed) {
         for what in PAGES {

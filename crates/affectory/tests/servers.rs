@@ -138,8 +138,8 @@ fn ask(server: &Server, method: &str, path: &str, headers: &str, body: &str) -> 
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let cookie =
-        head.lines().find_map(|line| line.strip_prefix("set-cookie: affectory=")).map(|rest| rest[..64].into());
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: affectory="));
+    let cookie = cookie.and_then(|rest| rest.split(';').next()).map(str::to_owned);
     (head.split(' ').nth(1).unwrap().parse().unwrap(), cookie, body.to_owned())
 }
 

@@ -107,7 +107,7 @@ async fn two_servers_that_start_at_once_write_the_first_lessons_once() {
 
 #[tokio::test]
 async fn two_servers_give_no_face_to_more_annotators_than_it_wants() {
-    for engine in engines("given").await {
+    for engine in engines("given_by_two").await {
         let servers = [engine.catalog.clone(), other(&engine).await];
         import_faces(&servers[0], 60).await;
         // Each wants two.
