@@ -4,7 +4,9 @@
 //! `scripts/test-servers start` does. Every address leads to a small picture on one of 200 hosts of an nginx on loopback;
 //! each is fetched and searched for a face: by `collect run` alone, then by a dispatcher with 1, 2 and 4 workers, each a
 //! process of its own. All have a fresh project (on PostgreSQL with AFFECTORY_TEST_CATALOG=postgres), and the same
-//! settings. Printed are images a second, the ratio to one machine alone, and how long shards waited in the queue.
+//! settings. Printed are images a second, the ratio to one machine alone, how long shards waited in the queue, and beside
+//! each what a simulation (`affectory capacity`) says of it that knows only what fetching, searching and recording cost one
+//! process that does one of them after the other: nothing is fitted to the runs it predicts.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
@@ -13,6 +15,7 @@ mod catalogue;
 #[path = "../../collect/benches/loopback/mod.rs"]
 #[expect(dead_code, reason = "only its nginx and its list of addresses are wanted")]
 mod loopback;
+mod prediction;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -26,6 +29,8 @@ use kuva::plot::LinePlot;
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
+
+use self::prediction::{Alone, Prediction, cost_of, recording};
 
 const HOSTS: usize = 200;
 const PICTURES: usize = 1_000;
@@ -54,6 +59,8 @@ fn main() {
     };
     let port = address.rsplit(':').next().unwrap().to_owned();
     let Some((mut nats, queue)) = nats(folder.path()) else { return };
+    let costs = costs_of_one(folder.path(), &port, n, &nginx);
+    let prediction = Prediction::from(&costs, (n, HOSTS));
     let mut outcomes = Vec::new();
     let alone = project(folder.path(), "alone", &port, n);
     let began = Instant::now();
@@ -71,12 +78,14 @@ fn main() {
     }
     let alone = outcomes[0].seconds;
     println!("{n} addresses at {HOSTS} hosts, fetched and searched for faces");
-    for Outcome { name, seconds, waits_ms } in &outcomes {
+    for (Outcome { name, seconds, waits_ms }, n_workers) in outcomes.iter().zip([0, 1, 2, 4]) {
+        let predicted = prediction.seconds(n_workers);
         let waited = waits_ms.map(|(half, most)| format!("; shards waited {half} ms (median), {most} ms (95 %)"));
         println!(
-            "{name:9} {seconds:6.1} s, {:6.0} images/s, {:.2} of alone{}",
+            "{name:9} {seconds:6.1} s, {:6.0} images/s, {:.2} of alone; predicted {predicted:6.1} s ({:+.0} %){}",
             n as f64 / seconds,
             alone / seconds,
+            (predicted / seconds - 1.0) * 100.0,
             waited.unwrap_or_default()
         );
     }
@@ -113,6 +122,21 @@ fn project(folder: &Path, name: &str, port: &str, n: usize) -> PathBuf {
         project.catalog.close().await;
     });
     root
+}
+
+/// What one process costs that fetches, then searches; and what recording costs, in projects of their own.
+fn costs_of_one(folder: &Path, port: &str, n: usize, nginx: &Child) -> Alone {
+    let root = project(folder, "costs", port, n);
+    let fetch = cost_of(affectory(&root, &["collect", "run", "--no-search", "--no-faces"]), Some(nginx));
+    let faces = cost_of(affectory(&root, &["faces", "run"]), None);
+    let start = cost_of(affectory(&root, &["collect", "run", "--no-search"]), None);
+    check(&root, n);
+    let root = project(folder, "recording", port, n);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let place = runtime.block_on(Project::open(&root)).unwrap();
+    let (commit_s, row_s) = runtime.block_on(recording(&place, n as i64));
+    runtime.block_on(place.catalog.close());
+    Alone { start, fetch, faces, commit_s, row_s, n_images: n.min(PICTURES) }
 }
 
 /// A nats-server of our own.

@@ -1,5 +1,6 @@
 //! Which commands are there, and what do they take? Words and defaults only; behaviour is in `commands`.
 
+mod capacity;
 mod challenge;
 mod portal;
 mod predict;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+pub use capacity::Capacity;
 pub use challenge::{
     ChallengeClose, ChallengeCommand, ChallengeCreate, ChallengeKeyFile, ChallengeName, ChallengeScore,
     ChallengeTables, ExpressionMetric, TableFormat, Task,
@@ -117,6 +119,8 @@ pub enum Command {
     Worker(WorkerArgs),
     /// How much work waits in the queue, and what was given up
     Queue(QueueArgs),
+    /// How long a project of so many addresses takes and what it needs: a calculation and a simulation, nothing is sent
+    Capacity(Capacity),
     /// Say what was found: database, storage, models, codecs
     Doctor,
     /// Compare a signed agreement on stdin with the issued one; the server starts it, with limits

@@ -477,3 +477,29 @@ fn is_near(found: &serde_json::Value, expected: &serde_json::Value) -> bool {
         (a, b) => a == b,
     }
 }
+
+#[test]
+fn capacity_needs_no_project_says_the_same_twice_and_refuses_nonsense_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = |args: &[&str]| affectory().current_dir(folder.path()).arg("capacity").args(args).output().unwrap();
+    let small = ["--candidates", "3000", "--hosts", "30", "--workers", "1,2", "--days", "1"];
+    let output = there(&small);
+    done(&output);
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(said.contains("| 3000 | 30 | 2 |") && said.contains("For a million addresses"), "{said}");
+    assert_eq!(there(&small).stdout, output.stdout);
+    let rates = there(&["--show-rates"]).stdout;
+    std::fs::write(folder.path().join("mine.toml"), &rates).unwrap();
+    assert_eq!(there(&[&small[..], &["--rates", "mine.toml"]].concat()).stdout, output.stdout);
+    let json: serde_json::Value = serde_json::from_slice(&there(&[&small[..], &["--json"]].concat()).stdout).unwrap();
+    assert_eq!(json["answers"][1]["simulated"]["ended"], 3000, "{json}");
+
+    let slow = String::from_utf8(rates).unwrap().replace("zipf = 1.0", "zipf = -1.0");
+    std::fs::write(folder.path().join("slow.toml"), slow).unwrap();
+    let line = refused(&there(&["--rates", "slow.toml"]), 1);
+    assert!(line.contains("slow.toml") && line.contains("assumed.zipf = -1 is outside 0 to 4"), "{line}");
+    assert!(refused(&there(&["--rates", "no.toml"]), 1).contains("no.toml"));
+    assert!(refused(&there(&["--days", "nan"]), 1).contains("--days NaN"));
+    assert!(refused(&there(&["--candidates", "0"]), 2).contains("0 is not in 1..=10000000000"));
+    assert!(refused(&there(&["--workers", "1,x"]), 2).contains("--workers"));
+}

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod annotations;
+mod capacity;
 mod challenge;
 mod check_agreement;
 mod collect;
@@ -80,6 +81,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Dispatch(args) => workers::dispatch_work(&context, &args).await,
         Command::Worker(args) => workers::work(&context, &args).await,
         Command::Queue(args) => workers::queue(&context, &args).await,
+        Command::Capacity(args) => capacity::run(&context, &args),
         Command::Doctor => doctor::run(&context).await,
         Command::CheckAgreement => anyhow::bail!("check-agreement is called before anything else is started"),
     }
