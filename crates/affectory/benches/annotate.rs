@@ -284,21 +284,21 @@ async fn run(root: &Path, folder: &Path, (n_servers, n_annotators): (usize, u64)
         .collect();
     let lead = tokio::spawn(lead(browser_of_lead, Arc::clone(&shared)));
     let (mut away, mut signing_in) = (Vec::new(), Vec::new());
-    for idx in 0..n_servers {
+    for (idx, server) in servers.iter_mut().enumerate() {
         let due = shared.start + length * (idx as u32 + 1) / (n_servers as u32 + 1);
         tokio::time::sleep_until(due.into()).await;
         let gone = shared.start.elapsed();
-        servers[idx].kill();
+        server.kill();
         if n_servers > 1 {
             let began = Instant::now();
             Browser::new(&entrance).sign_in(0).await;
             signing_in.push(began.elapsed());
             tokio::time::sleep(AWAY.min(length / 10)).await;
         }
-        let address = servers[idx].address.clone();
-        servers[idx] = tokio::task::block_in_place(|| Server::start(root, &address, &url));
+        let address = server.address.clone();
+        *server = tokio::task::block_in_place(|| Server::start(root, &address, &url));
         away.push((gone, shared.start.elapsed()));
-        watched.pids.lock().unwrap()[idx] = servers[idx].child.id();
+        watched.pids.lock().unwrap()[idx] = server.child.id();
     }
     let mut stories = Vec::new();
     for annotator in annotators {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use affectory_catalog::Project;
 use affectory_collect::{Client, FetchPlace, FetchRequest, FetchSummary, fetch};
+use affectory_core::Stop;
 use affectory_dispatch::{
     Activity, Credentials, DispatchRequest, Queue, QueuedHosts, QueuedImages, Waiting, WorkStage, WorkerCounts,
     dispatch,
@@ -77,6 +78,7 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
                 let source = (&mut images, is_busy);
                 let outcome = scan(place, &finder, &scan_request, source, now_ms, (&stop, &bars)).await;
                 images.close().await;
+                stop_after(&outcome, &stop);
                 outcome.map(|summary| (summary, images.counts().clone()))
             }))
         }
@@ -92,6 +94,7 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
             let settings = (&request, &settings.fetch);
             let outcome = fetch(place, &client, settings, source, now_ms, (&context.stop, &bars)).await;
             hosts.close().await;
+            stop_after(&outcome, &context.stop);
             Some(outcome.map(|summary| (summary, hosts.counts().clone())))
         }
         false => None,
@@ -104,6 +107,13 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
     let fetched = fetched.transpose().context("failed to fetch")?;
     let looked = looked.transpose().context("failed to look for faces")?;
     print(context, fetched.as_ref(), looked.as_ref())
+}
+
+/// A worker whose one stage failed ends, so that somebody notices, and does not go on with the other alone.
+fn stop_after<T, E>(outcome: &Result<T, E>, stop: &Stop) {
+    if outcome.is_err() {
+        stop.request();
+    }
 }
 
 fn print(
