@@ -3,11 +3,12 @@
 //!
 //! `cargo bench --workspace --bench catalog -- [N] [sqlite|postgres]`; aims at 10,000,000: count table < 2 s, next faces
 //! < 20 ms, release < 10 min with < 1 GB. The first 200,000 images are imported, and that is timed; the others are copies of
-//! them with other hashes, made by the engine. Of three images two share a page.
+//! them with other hashes, made by the engine. Of three images two share a page. Filling SQLite with ten million takes ten
+//! minutes: AFFECTORY_BENCH_FOLDER names a folder that keeps it for the next run.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use affectory_catalog::{
@@ -65,7 +66,8 @@ async fn main() {
     let only = ["sqlite", "postgres"].into_iter().find(|engine| std::env::args().any(|arg| arg == *engine));
     let folder = tempfile::tempdir().unwrap();
     if only != Some("postgres") {
-        run("SQLite", &folder.path().join("sqlite"), "sqlite", n_images).await;
+        let kept = std::env::var_os("AFFECTORY_BENCH_FOLDER").map(PathBuf::from);
+        run("SQLite", &kept.unwrap_or_else(|| folder.path().join("sqlite")), "sqlite", n_images).await;
     }
     if only != Some("sqlite") {
         match std::env::var("AFFECTORY_TEST_POSTGRES") {
@@ -130,38 +132,24 @@ fn peak_mib() -> u64 {
 }
 
 async fn run(engine: &str, folder: &Path, url: &str, n_images: u64) {
-    let config = ProjectConfig { catalog: url.into(), ..ProjectConfig::default() };
-    let project = Project::init(folder, config).await.unwrap();
-    let database = folder.join("catalog.sqlite");
-    let url = if url == "sqlite" { format!("sqlite:{}", database.display()) } else { url.to_owned() };
+    let project = match Project::open(folder).await {
+        Ok(project) => project,
+        Err(_) => {
+            let config = ProjectConfig { catalog: url.into(), ..ProjectConfig::default() };
+            let project = Project::init(folder, config).await.unwrap();
+            fill(engine, &project, url, n_images).await;
+            project
+        }
+    };
     let catalog = &project.catalog;
-    let n_imported = n_images.min(IMPORTED);
-    let began = Instant::now();
-    let mut first = 0;
-    while first < n_imported {
-        let last = (first + BATCH).min(n_imported);
-        let items: Vec<_> = (first..last).map(item).collect();
-        catalog.record_import(&items, 1).await.unwrap();
-        first = last;
-    }
-    let seconds = began.elapsed().as_secs_f64();
-    // Four rows an image: image, sighting, face, annotation.
-    println!(
-        "{engine}: {n_imported} images imported in {seconds:.1} s, {:.0} rows/s",
-        n_imported as f64 * 4.0 / seconds
-    );
-    let began = Instant::now();
-    for round in 1..n_images.div_ceil(n_imported) {
-        copy(&url, n_imported, round).await;
-    }
-    let n_images = n_images.div_ceil(n_imported) * n_imported;
-    println!("{engine}: copied to {n_images} images in {:.1} s", began.elapsed().as_secs_f64());
+    let counts = catalog.project_counts().await.unwrap();
+    let name = format!("all-{}", counts.releases);
 
     // Linux counts the largest size anew.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let began = Instant::now();
     let options = BuildOptions {
-        name: "all".into(),
+        name: name.clone(),
         seed: 1,
         labels: LabelSet::eight(),
         splits: Splits::Fractions(Fractions::new(0.8, 0.1, 0.1).unwrap()),
@@ -181,12 +169,35 @@ async fn run(engine: &str, folder: &Path, url: &str, n_images: u64) {
     let table = catalog.count_table("majority").await.unwrap();
     let total: u64 = table.iter().map(|cell| cell.n_faces).sum();
     println!("{engine}: count table of {total} faces in {:.3} s", began.elapsed().as_secs_f64());
-    next_faces(engine, catalog, n_images).await;
+    next_faces(engine, catalog, &name, counts.faces).await;
     catalog.close().await;
 }
 
+/// At least so many images, each with a sighting, a face and an annotation.
+async fn fill(engine: &str, project: &Project, url: &str, n_images: u64) {
+    let database = project.root.join("catalog.sqlite");
+    let url = if url == "sqlite" { format!("sqlite:{}", database.display()) } else { url.to_owned() };
+    let n_imported = n_images.min(IMPORTED);
+    let began = Instant::now();
+    let mut first = 0;
+    while first < n_imported {
+        let last = (first + BATCH).min(n_imported);
+        let items: Vec<_> = (first..last).map(item).collect();
+        project.catalog.record_import(&items, 1).await.unwrap();
+        first = last;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let rows_per_s = n_imported as f64 * 4.0 / seconds;
+    println!("{engine}: {n_imported} images imported in {seconds:.1} s, {rows_per_s:.0} rows/s");
+    let began = Instant::now();
+    for round in 1..n_images.div_ceil(n_imported) {
+        copy(&url, n_imported, round).await;
+    }
+    println!("{engine}: the others copied in {:.1} s", began.elapsed().as_secs_f64());
+}
+
 /// Twelve annotators ask for their next dozen, in a pool of all faces of which each is wanted once.
-async fn next_faces(engine: &str, catalog: &Catalog, n_faces: u64) {
+async fn next_faces(engine: &str, catalog: &Catalog, name: &str, n_faces: u64) {
     let rules = PoolRules {
         n_annotators: 1,
         overlap_percent: 0,
@@ -198,7 +209,7 @@ async fn next_faces(engine: &str, catalog: &Catalog, n_faces: u64) {
         seed: 1,
     };
     let began = Instant::now();
-    let pool = catalog.insert_pool("bench", &rules, None, 3).await.unwrap();
+    let pool = catalog.insert_pool(name, &rules, None, 3).await.unwrap();
     let ids: Vec<i64> = (1..=n_faces.cast_signed()).collect();
     for page in ids.chunks(5_000) {
         let faces: Vec<_> = page

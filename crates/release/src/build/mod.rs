@@ -104,7 +104,9 @@ pub async fn build(project: &Project, options: &BuildOptions, now_ms: i64) -> Re
             if plan.n_items() == 0 {
                 return Err(nothing(&left_out));
             }
-            let written = write(&releases, &options, (&faces, &plan), &left_out)?;
+            let mut written = write(&releases, &options, (&faces, &plan), &left_out)?;
+            // Each row refers to a face and an image: recorded in the order in which those lie, they are found side by side.
+            written.rows.sort_unstable_by_key(|row| row.face_id);
             Ok((written, plan.facts, left_out))
         })
     };
