@@ -199,6 +199,27 @@ impl Drop for Nats {
     }
 }
 
+/// A small disk in a folder's place, gone with this.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(at: &Path, size: &str) -> Option<Disk> {
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(at).output();
+        mount.is_ok_and(|output| output.status.success()).then(|| Disk(at.to_owned()))
+    }
+
+    fn resize(&self, size: &str) {
+        let options = format!("remount,{size}");
+        assert!(Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap().success());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
 /// A line to a server that can be cut: what is sent meanwhile arrives afterwards, as TCP does it.
 struct Line {
     port: u16,
@@ -442,14 +463,10 @@ fn a_worker_whose_disk_is_full_gives_its_work_back_and_ends_with_one_line() {
     serve(&shared, std::slice::from_ref(&nats));
     let objects = shared.join("objects");
     std::fs::create_dir_all(&objects).unwrap();
-    let mount = |options: &str| {
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&objects).output();
-        mount.is_ok_and(|output| output.status.success())
-    };
-    if !mount("size=2m") {
+    let Some(disk) = Disk::mount(&objects, "size=2m") else {
         println!("SKIPPED: a full disk cannot be tried here, because mounting a small tmpfs needs root");
         return;
-    }
+    };
     let dispatcher =
         affectory(&shared, &["dispatch", "--until-done"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let output = affectory(&shared, &["worker"]).output().unwrap();
@@ -459,7 +476,7 @@ fn a_worker_whose_disk_is_full_gives_its_work_back_and_ends_with_one_line() {
     assert!(errors.len() == 1 && errors[0].contains("No space"), "{text}");
     let queue = json(&shared, &["queue"]);
     assert_eq!(queue["stages"]["fetch"]["in_work"], 0, "{queue}");
-    assert!(Command::new("mount").args(["-o", "remount,size=64m"]).arg(&objects).status().unwrap().success());
+    disk.resize("size=64m");
     let (began, n_left) = (Instant::now(), json(&shared, &["collect", "status"])["pace"]["waiting"].clone());
     let another = worker(&shared);
     let output = ended(dispatcher);
@@ -469,7 +486,6 @@ fn a_worker_whose_disk_is_full_gives_its_work_back_and_ends_with_one_line() {
     let output = ended(another);
     assert!(output.status.success(), "{}", said(output));
     assert_eq!(end_of(&shared), end_of(&alone));
-    assert!(Command::new("umount").arg(&objects).status().unwrap().success());
 }
 
 #[test]
