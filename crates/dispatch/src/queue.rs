@@ -15,7 +15,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::ConsumerErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, AckKind, Context, ErrorCode, Message};
-use async_nats::{ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event};
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout};
@@ -91,6 +91,7 @@ pub struct Buried {
 /// A connection to the queue. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Queue {
+    client: Client,
     context: Context,
     servers: String,
     name: String,
@@ -129,7 +130,8 @@ impl Queue {
             reason: format!("{error}; is nats-server running there with JetStream (-js)?"),
         })?;
         let queue = Queue {
-            context: jetstream::new(client),
+            context: jetstream::new(client.clone()),
+            client,
             servers,
             name: settings.name.clone(),
             replicas: settings.replicas,
@@ -199,6 +201,12 @@ impl Queue {
         let sent = self.context.send_publish(self.subject(shard.stage()), message).await;
         let taken = sent.map_err(self.failed("offer a shard"))?.await.map_err(self.failed("offer a shard"))?;
         Ok(!taken.duplicate)
+    }
+
+    /// Waits until all that was said to the queue has left this machine: a process that ends sooner takes it along, and a
+    /// shard that was given back is missed for a minute.
+    pub async fn flush(&self) {
+        say(self.client.flush()).await;
     }
 
     /// How many shards of a stage there are.

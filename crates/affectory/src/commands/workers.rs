@@ -104,6 +104,7 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
         Some(task) => Some(task.await?),
         None => None,
     };
+    queue.flush().await;
     let fetched = fetched.transpose().context("failed to fetch")?;
     let looked = looked.transpose().context("failed to look for faces")?;
     print(context, fetched.as_ref(), looked.as_ref())
