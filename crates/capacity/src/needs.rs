@@ -18,7 +18,7 @@ const PER_FETCH_SHARD: f64 = 700.0;
 const PER_FACE_SHARD: f64 = 512.0;
 
 /// What a stage costs.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
 pub struct StageCost {
     /// Its name.
     pub stage: &'static str,
@@ -64,20 +64,13 @@ pub fn needs(candidates: u64, workers: u32, rates: &Rates) -> Needs {
     let fetched = n * (1.0 - a.dead_share);
     let images = fetched * a.new_share;
     let faces = images * a.faces_per_image;
-    let nothing = StageCost {
+    let list = StageCost {
         stage: "list",
-        cpu_h: 0.0,
-        received_bytes: 0.0,
-        stored_bytes: 0.0,
-        puts: 0.0,
-        gets: 0.0,
         // A candidate and its hit.
         rows: n * 2.0,
-        commits: 0.0,
         sqlite_bytes: n * m.sqlite_bytes.candidate,
         postgres_bytes: n * m.postgres_bytes.candidate,
-        messages: 0.0,
-        message_bytes: 0.0,
+        ..StageCost::default()
     };
     let (fetch_shards, face_shards) = (n / PER_FETCH_SHARD, images / PER_FACE_SHARD);
     let fetch = StageCost {
@@ -95,12 +88,11 @@ pub fn needs(candidates: u64, workers: u32, rates: &Rates) -> Needs {
         messages: fetch_shards * 2.0,
         message_bytes: fetch_shards * BYTES_PER_MESSAGE
             + n / a.candidates_per_host.min(PER_FETCH_SHARD) * BYTES_PER_HOST,
-        gets: 0.0,
+        ..StageCost::default()
     };
     let search = StageCost {
         stage: "faces",
         cpu_h: images * m.face_cpu_ms / 3.6e6,
-        received_bytes: 0.0,
         stored_bytes: faces * m.crop_kb * 1e3,
         puts: faces,
         gets: images,
@@ -111,10 +103,11 @@ pub fn needs(candidates: u64, workers: u32, rates: &Rates) -> Needs {
         postgres_bytes: faces * m.postgres_bytes.face,
         messages: face_shards * 2.0,
         message_bytes: face_shards * BYTES_PER_MESSAGE,
+        ..StageCost::default()
     };
-    let postgres_bytes = nothing.postgres_bytes.max(search.postgres_bytes);
+    let postgres_bytes = list.postgres_bytes.max(search.postgres_bytes);
     Needs {
-        stages: [nothing, fetch, search],
+        stages: [list, fetch, search],
         // The dispatcher and the server are processes, too.
         connections: (u64::from(workers) + 2) * CONNECTIONS + CONNECTIONS_BESIDE,
         partitions: ((postgres_bytes / 100e9).ceil() as u64).max(1).next_power_of_two(),

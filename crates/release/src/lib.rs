@@ -16,6 +16,7 @@
 pub mod build;
 mod error;
 pub mod export;
+mod hashing;
 pub mod images;
 pub mod import;
 mod item;

@@ -32,8 +32,7 @@ impl Draft {
     pub fn key(&self) -> String {
         let BoundingBox { x, y, width, height } = self.item.bounding_box;
         // Padded bits sort every face of an image the same way, wherever it was imported.
-        let place = [x, y, width, height].map(f32::to_bits);
-        let [x, y, width, height] = place;
+        let [x, y, width, height] = [x, y, width, height].map(f32::to_bits);
         format!("{} {x:08x}{y:08x}{width:08x}{height:08x} {}", self.item.image_sha256, self.origin)
     }
 }

@@ -21,9 +21,8 @@ const MOST_FILES: u64 = 256;
 
 const BUFFER: usize = 64 << 10;
 
+/// A folder of that name is locked by the process that sorts there.
 const PREFIX: &str = ".sorting-";
-/// Held by the process that sorts there.
-const LOCK: &str = "lock";
 
 /// Takes faces in any order.
 pub(super) struct Spill {
@@ -114,7 +113,7 @@ struct Folder {
 impl Folder {
     fn create(releases: &Path) -> std::io::Result<Folder> {
         let place = tempfile::Builder::new().prefix(PREFIX).tempdir_in(releases)?;
-        let lock = File::create(place.path().join(LOCK))?;
+        let lock = File::open(place.path())?;
         lock.try_lock()?;
         Ok(Folder { place, _lock: lock })
     }
@@ -125,7 +124,7 @@ fn sweep(releases: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(releases)? {
         let entry = entry?;
         let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        if is_ours && File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
+        if is_ours && File::open(entry.path()).is_ok_and(|lock| lock.try_lock().is_ok()) {
             std::fs::remove_dir_all(entry.path())?;
         }
     }
@@ -191,7 +190,6 @@ mod tests {
         let running = Spill::create(folder.path(), 0).expect("files");
         let left = folder.path().join(format!("{PREFIX}left"));
         std::fs::create_dir(&left).expect("a folder");
-        File::create(left.join(LOCK)).expect("a file");
         drop(Spill::create(folder.path(), 0).expect("files"));
         assert!(running.folder.place.path().exists() && !left.exists());
     }

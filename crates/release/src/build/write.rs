@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use affectory_catalog::ReleaseItemRow;
 use affectory_core::{Sha256Hex, Split};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::gather::Draft;
 use super::plan::Plan;
 use super::spill::Sorted;
 use super::{BuildOptions, CountTable, Splits};
 use crate::ReleaseError;
+use crate::hashing::Hashing;
 use crate::item::manifest;
 
 /// One line an item.
@@ -47,7 +47,7 @@ pub(super) fn write(
     let mut was_repaired = false;
     if folder.exists() {
         // A build was killed between moving its files here and recording them.
-        let mut found = Hashing { to: std::io::sink(), digest: Sha256::new() };
+        let mut found = Hashing::new(std::io::sink());
         let read = File::open(folder.join(MANIFEST)).and_then(|mut file| std::io::copy(&mut file, &mut found));
         if read.is_err() || found.sha256() != manifest_sha256 {
             return Err(ReleaseError::ForeignFolder(folder));
@@ -94,7 +94,7 @@ struct Manifest {
 fn write_manifest(path: &Path, options: &BuildOptions, faces: &Sorted, plan: &Plan) -> Result<Manifest, ReleaseError> {
     let fail = |error| ReleaseError::file("write", path)(std::io::Error::other::<csv::Error>(error));
     let file = File::create(path).map_err(ReleaseError::file("create", path))?;
-    let mut table = manifest(Hashing { to: file, digest: Sha256::new() }).map_err(fail)?;
+    let mut table = manifest(Hashing::new(file)).map_err(fail)?;
     let mut counts = CountTable::new(&options.labels);
     let mut rows = Vec::with_capacity(plan.n_items());
     let (mut at, mut n_proxies, mut last) = (0, 0, (None, 0));
@@ -116,30 +116,6 @@ fn write_manifest(path: &Path, options: &BuildOptions, faces: &Sorted, plan: &Pl
     let written = table.into_inner().map_err(|error| fail(error.into_error().into()))?;
     keep(&written.to).map_err(ReleaseError::file("write", path))?;
     Ok(Manifest { sha256: written.sha256(), counts, rows, n_proxies })
-}
-
-/// Passes on what is written, and knows its SHA-256 at the end.
-struct Hashing<W> {
-    to: W,
-    digest: Sha256,
-}
-
-impl<W> Hashing<W> {
-    fn sha256(self) -> Sha256Hex {
-        Sha256Hex::from_digest(&self.digest.finalize().into())
-    }
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let n = self.to.write(bytes)?;
-        self.digest.update(&bytes[..n]);
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.to.flush()
-    }
 }
 
 fn parameters(options: &BuildOptions) -> serde_json::Value {
