@@ -339,6 +339,15 @@ impl Work {
             Work::Postgres(work, pool) => postgres::commit(work, &pool).await,
         }
     }
+
+    /// As [`Work::commit`], for a transaction with a turn that many wait for: the next one begins while this one waits for the
+    /// disk, which has it when this returns. What is done again after an error must come here again.
+    pub(crate) async fn commit_and_let_go(self) -> Result<(), sqlx::Error> {
+        match self {
+            Work::Sqlite(..) => self.commit().await,
+            Work::Postgres(work, pool) => postgres::commit_and_let_go(work, &pool).await,
+        }
+    }
 }
 
 /// A row of an answer. Columns are read by place, in the order of the statement.

@@ -168,6 +168,19 @@ pub(crate) async fn commit(mut work: Transaction<'static, Postgres>, pool: &PgPo
     }
 }
 
+/// As [`commit`], but the turns that the transaction has end before the disk has it: a server waits for the disk longer than
+/// such a transaction works. What others read and write upon it meanwhile lies behind it in the one log, and is never
+/// on the disk without it.
+pub(crate) async fn commit_and_let_go(
+    mut work: Transaction<'static, Postgres>,
+    pool: &PgPool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("set local synchronous_commit = off").execute(&mut *work).await?;
+    commit(work, pool).await?;
+    // A commit of its own, which waits as the server's settings say, for all of the log up to it.
+    sqlx::query("select pg_logical_emit_message(true, 'affectory', '')").execute(pool).await.map(drop)
+}
+
 /// Whether the transaction with that mark was committed: then all is well; else its error stands, and it may be repeated.
 ///
 /// The mark is inserted once more. While the old transaction may still end either way, that waits for its end; afterwards it

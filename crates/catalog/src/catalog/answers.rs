@@ -45,7 +45,7 @@ impl Catalog {
         let touched = events.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, EventOutcome::Recorded(_)));
         let places: Vec<(i64, i64)> = touched.map(|(event, _)| (event.pool_id.0, event.face_id.0)).collect();
         recount_faces(&mut work, &places).await?;
-        work.commit().await.map_err(failed())?;
+        work.commit_and_let_go().await.map_err(failed())?;
         Ok(outcomes)
     }
 

@@ -63,7 +63,7 @@ impl Catalog {
         .await
         .map_err(failed())?;
         let faces = list_held(&mut work, request).await?;
-        work.commit().await.map_err(failed())?;
+        work.commit_and_let_go().await.map_err(failed())?;
         Ok(GivenFaces { faces, passed_place })
     }
 

@@ -1,6 +1,6 @@
 //! Does work go on when PostgreSQL restarts, crashes, or a connection is lost at the worst moment; once, and none of it twice?
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use affectory_catalog::{Account, Catalog, CatalogError, NewAccount, Role};
+use affectory_catalog::{Account, Catalog, CatalogError, EventOutcome, NewAccount, Role};
+use affectory_core::{AnnotationId, FaceId};
 
+use crate::annotating::{annotator, event, given, happy, import_faces, pool_of};
 use crate::engines::{databases, run_sql};
 
 /// Not keyed by any job: done twice, it is refused.
@@ -214,6 +216,61 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// Three times out of four in the middle of everything.
+async fn crash(cluster: &Arc<Cluster>) {
+    for mode in ["immediate", "fast", "immediate", "immediate"] {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let cluster = Arc::clone(cluster);
+        tokio::task::spawn_blocking(move || cluster.control(&["restart", "--mode", mode])).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+/// Their transactions let the next one begin before the disk has them: what is acknowledged is there all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn annotators_at_two_servers_lose_no_answer_over_crashes_of_the_database() {
+    let cluster = Arc::new(Cluster::start());
+    let servers = [Catalog::connect(&cluster.url()).await.unwrap(), Catalog::connect(&cluster.url()).await.unwrap()];
+    import_faces(&servers[0], 20_000).await;
+    let pool_id = pool_of(&servers[0], (1..=20_000).map(|face| (face, face))).await;
+    let is_over = Arc::new(AtomicU32::new(0));
+    let mut annotators = Vec::new();
+    for (number, server) in (0..6).zip(servers.iter().cycle()) {
+        let annotator_id = annotator(server, &number.to_string()).await;
+        let (server, is_over) = (server.clone(), Arc::clone(&is_over));
+        annotators.push(tokio::spawn(async move {
+            let mut answered = Vec::new();
+            while is_over.load(Ordering::SeqCst) == 0 {
+                let face = given(&server, pool_id, annotator_id, 1, 10).await[0];
+                let event = event(&format!("{annotator_id}/{face}"), pool_id, annotator_id, face, happy());
+                let outcome = server.record_events(&[event]).await.unwrap().remove(0);
+                // Repeated: it was done again because the first acknowledgement was lost.
+                assert!(matches!(outcome, EventOutcome::Recorded(_) | EventOutcome::Repeated), "{outcome:?}");
+                answered.push((annotator_id, FaceId(face)));
+            }
+            answered
+        }));
+    }
+    crash(&cluster).await;
+    is_over.store(1, Ordering::SeqCst);
+    let mut acknowledged = Vec::new();
+    for annotator in annotators {
+        acknowledged.extend(annotator.await.unwrap());
+    }
+    let log = servers[0].list_ratings(AnnotationId(0), 100_000).await.unwrap();
+    let mut found: Vec<_> = log.iter().map(|row| (row.annotator_id, row.face_id)).collect();
+    found.sort_unstable();
+    acknowledged.sort_unstable();
+    assert!(acknowledged.len() > 100, "{}", acknowledged.len());
+    assert_eq!(found, acknowledged);
+    let mut n_of_face = HashMap::new();
+    found.iter().for_each(|(_, face)| *n_of_face.entry(face).or_insert(0) += 1);
+    assert!(n_of_face.values().all(|n| *n <= 2), "none has more annotators than it wants");
+    for server in servers {
+        server.close().await;
+    }
+}
+
 /// Six workers write while the server crashes and comes back, again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_go_on_over_crashes_of_the_server_and_nothing_is_lost_or_done_twice() {
@@ -233,12 +290,7 @@ async fn workers_go_on_over_crashes_of_the_server_and_nothing_is_lost_or_done_tw
         })
     });
     let workers: Vec<_> = workers.collect();
-    for mode in ["immediate", "fast", "immediate", "immediate"] {
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        let cluster = Arc::clone(&cluster);
-        tokio::task::spawn_blocking(move || cluster.control(&["restart", "--mode", mode])).await.unwrap();
-    }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    crash(&cluster).await;
     is_over.store(1, Ordering::SeqCst);
     let mut emails = HashSet::new();
     for worker in workers {
