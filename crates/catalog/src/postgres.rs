@@ -144,18 +144,49 @@ impl Backoff {
     }
 }
 
+/// A transaction with this, when it commits, waits as the server's settings say for all of the log up to it.
+const FLUSH: &str = "select pg_logical_emit_message(true, 'affectory', '')";
+
 /// Commits; where the answer is lost, finds out what became of it.
 pub(crate) async fn commit(mut work: Transaction<'static, Postgres>, pool: &PgPool) -> Result<(), sqlx::Error> {
     // A transaction without an id has written nothing, and may as well be done again.
-    let mark = sqlx::query(
-        "insert into commit_mark (mark) select gen_random_uuid() where txid_current_if_assigned() is not null
-         returning mark::text",
-    )
-    .fetch_optional(&mut *work)
-    .await?;
-    let mark: Option<String> = mark.map(|row| row.try_get(0)).transpose()?;
-    match (work.commit().await, mark) {
-        (Err(error), Some(mark)) if error.is_passing() => settle(pool, &mark, error).await,
+    const MARK: &str = "insert into commit_mark (mark) select gen_random_uuid()
+                        where txid_current_if_assigned() is not null returning mark::text";
+    let mark = mark(&mut work, MARK).await?;
+    let answer = work.commit().await;
+    settle(pool, mark, answer).await
+}
+
+/// As [`commit`], but the turns that the transaction has end before the disk has it: a server waits for the disk longer than
+/// such a transaction works. What others read and write upon it meanwhile lies behind it in the one log, and is never
+/// on the disk without it.
+pub(crate) async fn commit_and_let_go(
+    mut work: Transaction<'static, Postgres>,
+    pool: &PgPool,
+) -> Result<(), sqlx::Error> {
+    const MARK: &str = "insert into commit_mark (mark) select gen_random_uuid()
+                        where txid_current_if_assigned() is not null
+                          and set_config('synchronous_commit', 'off', true) is not null returning mark::text";
+    let mark = mark(&mut work, MARK).await?;
+    let answer = flush_after(work).await;
+    settle(pool, mark, answer).await
+}
+
+/// Commits, and waits for the disk in a second transaction on the same connection.
+async fn flush_after(mut work: Transaction<'static, Postgres>) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("commit; begin").execute(&mut *work).await?;
+    sqlx::query(FLUSH).execute(&mut *work).await?;
+    work.commit().await
+}
+
+async fn mark(work: &mut Transaction<'static, Postgres>, sql: &'static str) -> Result<Option<String>, sqlx::Error> {
+    let mark = sqlx::query(sql).fetch_optional(&mut **work).await?;
+    mark.map(|row| row.try_get(0)).transpose()
+}
+
+async fn settle(pool: &PgPool, mark: Option<String>, answer: Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
+    match (answer, mark) {
+        (Err(error), Some(mark)) if error.is_passing() => find_out(pool, &mark, error).await,
         (Ok(()), Some(mark)) if mark.starts_with("00") => {
             // One commit of 256 sweeps: nobody asks for a mark after some minutes. A sweep that fails is done by the next.
             let sweep = "delete from commit_mark where mark in (
@@ -168,29 +199,17 @@ pub(crate) async fn commit(mut work: Transaction<'static, Postgres>, pool: &PgPo
     }
 }
 
-/// As [`commit`], but the turns that the transaction has end before the disk has it: a server waits for the disk longer than
-/// such a transaction works. What others read and write upon it meanwhile lies behind it in the one log, and is never
-/// on the disk without it.
-pub(crate) async fn commit_and_let_go(
-    mut work: Transaction<'static, Postgres>,
-    pool: &PgPool,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("set local synchronous_commit = off").execute(&mut *work).await?;
-    commit(work, pool).await?;
-    // A commit of its own, which waits as the server's settings say, for all of the log up to it.
-    sqlx::query("select pg_logical_emit_message(true, 'affectory', '')").execute(pool).await.map(drop)
-}
-
 /// Whether the transaction with that mark was committed: then all is well; else its error stands, and it may be repeated.
 ///
 /// The mark is inserted once more. While the old transaction may still end either way, that waits for its end; afterwards it
 /// conflicts, or it does not, and then the old one never comes.
-async fn settle(pool: &PgPool, mark: &str, lost: sqlx::Error) -> Result<(), sqlx::Error> {
+async fn find_out(pool: &PgPool, mark: &str, lost: sqlx::Error) -> Result<(), sqlx::Error> {
     let mut backoff = Backoff::new();
     loop {
         let insert = sqlx::query("insert into commit_mark (mark) values (cast($1 as uuid)) on conflict do nothing");
         match insert.bind(mark).execute(pool).await {
-            Ok(done) if done.rows_affected() == 0 => return Ok(()),
+            // It may have been let go of, and not be on the disk yet.
+            Ok(done) if done.rows_affected() == 0 => return sqlx::query(FLUSH).execute(pool).await.map(drop),
             Ok(_) => return Err(lost),
             // 55P03: the old transaction still holds its mark; the server ends it when it has been idle for a minute.
             Err(error) if error.is_passing() || is_lock_timeout(&error) => {
