@@ -720,6 +720,15 @@ pub struct Train {
     /// Memory for crops kept between epochs, MiB
     #[arg(long, default_value_t = 2048)]
     pub crop_memory: u64,
+    /// Processes that train this run together, on this or on other machines (docs/workers.md)
+    #[arg(long, default_value_t = 1, requires = "meet")]
+    pub processes: usize,
+    /// Which of them this is, from 0; process 0 keeps the run's folder
+    #[arg(long, default_value_t = 0)]
+    pub process: usize,
+    /// Where process 0 listens: for itself an address and a port (0.0.0.0:7701), for the others HOST:7701
+    #[arg(long, value_name = "ADDRESS")]
+    pub meet: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -254,6 +254,62 @@ fn a_training_killed_ten_times_ends_with_the_same_weights() {
     }
 }
 
+/// What travels between processes is added up as one process adds: their number changes no bit, nor does a kill.
+#[test]
+fn two_processes_train_what_one_would_and_go_on_after_one_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let faces = drawn_faces(folder.path(), 150);
+    let project = folder.path().join("p");
+    done(&run(&["init", text(&project), "--catalog", &catalogue::catalog()]));
+    done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
+    manifest_of(&project, "r");
+    let recipe = folder.path().join("tiny.toml");
+    let knobs = "widths = [8, 16]\nblocks = [1, 1]\ninput_side = 24\nepochs = 5\nbatch_size = 16\nmixup = 0.2\n\
+                 imbalance = \"up-sampling\"\nema_decay = 0.9\nbatch_parts = 4\n";
+    std::fs::write(&recipe, knobs).unwrap();
+    let train = |run: &'static str, more: &[&str]| {
+        let mut command = affectory();
+        command.args(["--project", text(&project), "train", "--release", "r", "--recipe", text(&recipe), "--run", run]);
+        command.args(more).env("AFFECTORY_TRAIN_TOKEN", "a secret of the laboratory");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let began = std::time::Instant::now();
+    done(&train("alone", &[]).wait_with_output().unwrap());
+    let length = began.elapsed();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let meet = format!("127.0.0.1:{port}");
+    let both = |settings: [&str; 2]| -> Vec<std::process::Child> {
+        let seat = |number: usize| {
+            let process = number.to_string();
+            let seat = ["--processes", "2", "--process", process.as_str(), "--meet", meet.as_str()];
+            train("together", &[&seat[..], &["--set", settings[number]]].concat())
+        };
+        (0..2).map(seat).collect()
+    };
+    let usual = ["batch_parts=4"; 2];
+    let outputs = both(["batch_parts=4", "batch_parts=2"]).into_iter().map(|child| child.wait_with_output().unwrap());
+    for line in outputs.map(|output| refused(&output, 1)) {
+        assert!(line.contains("process 0 trains another release, recipe, knob or seed"), "{line}");
+    }
+    for killed in 0..2 {
+        let mut children = both(usual);
+        std::thread::sleep(length.mul_f64(0.7));
+        assert!(children[killed].try_wait().unwrap().is_none(), "it is over before it was killed");
+        children[killed].kill().unwrap();
+        let other = children.remove(1 - killed).wait_with_output().unwrap();
+        let line = refused(&other, 1);
+        assert!(line.contains(&format!("process {killed} is gone")), "{line}");
+        children.remove(0).wait().unwrap();
+    }
+    for child in both(usual) {
+        done(&child.wait_with_output().unwrap());
+    }
+    for file in ["model.safetensors", "valid-predictions.csv", "history.csv", "scores.json"] {
+        let read = |name: &str| std::fs::read(project.join("runs").join(name).join(file)).unwrap();
+        assert!(read("together") == read("alone"), "{file} differs");
+    }
+}
+
 #[test]
 fn a_training_that_cannot_be_is_one_line() {
     let folder = tempfile::tempdir().unwrap();

@@ -30,8 +30,8 @@ pub use keywords::{
 pub use net::{
     AddressKind, ApiClient, ApiReply, BadNetwork, Client, ClientSettings, FetchFailure, Fetched, FetchedImage,
     GrantedClient, GrantedError, GrantedFile, GrantedList, Lookup, MAX_URL_BYTES, NetError, Network, RetryAfter,
-    Robots, SystemLookup, UrlRefusal, Validators, address_kind, forbidding_rule, normalize, parse, registrable_domain,
-    url_key,
+    Robots, SystemLookup, UrlRefusal, Validators, address_kind, forbidding_rule, normalize, parse, public_client,
+    registrable_domain, url_key,
 };
 pub use provider::{
     ApiAnswer, ApiRequest, Ask, BadSlice, Hit, License, Method, NextStep, Page, ProviderError, ProviderFailure,

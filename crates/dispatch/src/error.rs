@@ -11,6 +11,9 @@ pub enum DispatchError {
     /// `[queue]` in `affectory.toml` is wrong.
     #[error("[queue] in affectory.toml: {0}")]
     Settings(String),
+    /// The processes that train together do not meet.
+    #[error("training together: {0}")]
+    Meeting(String),
     /// The queue refused, or is not there.
     #[error("failed to {action} at the queue ({servers}): {reason}")]
     Queue {

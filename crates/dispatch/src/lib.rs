@@ -8,11 +8,15 @@
 //! leased or done is not leased again) or come back empty from a crash: nothing is lost, and nothing is counted twice.
 //! Politeness does not rest on the queue either: a host is leased to one worker at a time.
 //!
+//! Training is shared in another way: the processes that train one network meet ([`Meeting`]), and give each other what each
+//! has found of every batch.
+//!
 //! Absent here: SQL, pictures, the clock, and any knowledge of how a stage does its work.
 
 mod error;
 mod hosts;
 mod images;
+mod meeting;
 mod offer;
 mod queue;
 mod shard;
@@ -21,6 +25,7 @@ mod worker;
 pub use error::DispatchError;
 pub use hosts::QueuedHosts;
 pub use images::QueuedImages;
+pub use meeting::{Meeting, Seat};
 pub use offer::{DispatchRequest, DispatchSummary, dispatch};
 pub use queue::{Buried, Credentials, Queue, Waiting};
 pub use shard::{Shard, ShardHost, WorkStage};

@@ -120,8 +120,10 @@ impl RunFolder {
             Ok(bytes) => {
                 let saved: RunIdentity = parse_json(&run_json, &bytes)?;
                 let saved_recipe = fs::read_to_string(path.join("recipe.toml")).unwrap_or_default();
+                // Read, not compared as text: an earlier version's has not every knob of today.
+                let is_same_recipe = Recipe::parse("recipe", &saved_recipe).is_ok_and(|saved| saved == *recipe);
                 let same = RunIdentity { version: identity.version.clone(), ..saved } == *identity;
-                if !same || saved_recipe != recipe_toml {
+                if !same || !is_same_recipe {
                     return Err(LearnError::OtherRun { path: path.to_owned() });
                 }
             }

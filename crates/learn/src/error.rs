@@ -75,6 +75,9 @@ pub enum LearnError {
     /// Features, classes or targets that a linear machine cannot learn from.
     #[error("cannot fit a linear machine: {0}")]
     Unfit(String),
+    /// The processes that train together do not go on.
+    #[error("training together: {0}")]
+    Team(String),
     /// Weights that do not fit.
     #[error(transparent)]
     Weights(#[from] affectory_nets::WeightsError),

@@ -161,6 +161,9 @@ knobs! {
     epochs: u32 = 20,
     /// Faces in one step.
     batch_size: usize = 64,
+    /// Parts into which a batch is dealt, each a small batch of its own with its own batch statistics; a step follows their
+    /// mean. Processes that train together share them, and their number changes nothing.
+    batch_parts: usize = 1,
     /// Highest learning rate; reached after the warm-up, then falls to 0 along a cosine.
     learning_rate: f64 = 0.06,
     /// Epochs in which the learning rate rises linearly from 0.

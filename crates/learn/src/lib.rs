@@ -5,7 +5,7 @@
 //! `model.safetensors`; and predictions for new faces. This crate knows nothing of the catalogue,
 //! of detectors or of how a release was made.
 //!
-//! Reading order: [`recipe`], `data`, `imbalance`, `loader`, `loss`, `training` (the loop), `checkpoint`, [`predict`];
+//! Reading order: [`recipe`], `data`, `imbalance`, `loader`, `loss`, `training` (the loop), `team` (the loop in several processes), `checkpoint`, [`predict`];
 //! [`conventional`] is what came before networks, `foreign` is for models of somebody else's.
 
 mod augment;
@@ -24,6 +24,7 @@ pub mod predict;
 pub mod recipe;
 mod scores;
 mod scoring;
+mod team;
 mod training;
 
 pub use checkpoint::{Epoch, RunIdentity};
@@ -34,4 +35,5 @@ pub use predict::{ModelCard, Prediction, Predictor, model_bytes, model_sha256};
 pub use recipe::{Colour, Recipe};
 pub use scores::{Guess, Scores, answers_csv, predictions_csv, truth_csv, votes_csv};
 pub use scoring::{ScoreIdentity, predict_samples};
+pub use team::{Alone, Team, added};
 pub use training::{TrainJob, TrainReport, learning_rate, train};

@@ -16,6 +16,7 @@ use crate::augment::{augment, mixing_share, normalise};
 use crate::data::{Faces, target};
 use crate::imbalance::Balance;
 use crate::recipe::Recipe;
+use crate::team::Turn;
 
 /// A step's worth of faces, flat and ready to become tensors.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,13 +46,16 @@ pub struct Plan {
     pub balance: Option<Arc<Balance>>,
     /// Reading threads, at least 1.
     pub n_threads: usize,
+    /// Whose share is read: of a shuffled pass some parts of every batch, of one in order some batches.
+    pub turn: Turn,
 }
 
-/// Batches of one pass, in an order that only the seed decides.
+/// Batches of one pass, or parts of them where a recipe deals them, in an order that only the seed decides.
 pub struct Batches {
     receiver: Receiver<(usize, Result<Batch, LearnError>)>,
     early: BTreeMap<usize, Result<Batch, LearnError>>,
     next_idx: usize,
+    n_reads: usize,
     n_batches: usize,
     n_faces: usize,
 }
@@ -71,31 +75,31 @@ impl Batches {
         let whole = order.len() / size;
         let n_batches = if plan.seed.is_some() && whole > 0 { whole } else { order.len().div_ceil(size) };
         let n_faces = order.len().min(n_batches * size);
-        let work = Arc::new((order, plan, AtomicUsize::new(0)));
+        let (size, reads) = reads(&plan, n_batches);
+        let n_reads = reads.len();
+        let work = Arc::new((order, plan, reads, AtomicUsize::new(0)));
         // Two batches a thread ahead: enough to ride out a slow image, little memory.
         let n_threads = work.1.n_threads.max(1);
         let (sender, receiver) = sync_channel(2 * n_threads);
         for _ in 0..n_threads {
             let (faces, work, sender) = (Arc::clone(faces), Arc::clone(&work), sender.clone());
             thread::spawn(move || {
-                let (order, plan, next) = &*work;
+                let (order, plan, reads, next) = &*work;
                 loop {
-                    let batch_idx = next.fetch_add(1, Ordering::Relaxed);
-                    if batch_idx >= n_batches {
-                        return;
-                    }
-                    let chunk = &order[batch_idx * size..((batch_idx + 1) * size).min(order.len())];
+                    let read_idx = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(place) = reads.get(read_idx) else { return };
+                    let chunk = &order[place * size..((place + 1) * size).min(order.len())];
                     // The trainer stopped listening: nothing left to do.
-                    if sender.send((batch_idx, read_batch(&faces, chunk, plan))).is_err() {
+                    if sender.send((read_idx, read_batch(&faces, chunk, plan))).is_err() {
                         return;
                     }
                 }
             });
         }
-        Self { receiver, early: BTreeMap::new(), next_idx: 0, n_batches, n_faces }
+        Self { receiver, early: BTreeMap::new(), next_idx: 0, n_reads, n_batches, n_faces }
     }
 
-    /// Number of batches in the pass.
+    /// Number of batches in the pass, whoever reads them.
     pub fn n_batches(&self) -> usize {
         self.n_batches
     }
@@ -110,7 +114,7 @@ impl Iterator for Batches {
     type Item = Result<Batch, LearnError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next_idx == self.n_batches {
+        if self.next_idx == self.n_reads {
             return None;
         }
         loop {
@@ -119,15 +123,25 @@ impl Iterator for Batches {
                 return Some(batch);
             }
             match self.receiver.recv() {
-                Ok((batch_idx, batch)) => self.early.insert(batch_idx, batch),
+                Ok((read_idx, batch)) => self.early.insert(read_idx, batch),
                 // Every thread is gone and a batch is missing: a pass must not end short in silence.
                 Err(_) => {
-                    self.next_idx = self.n_batches;
+                    self.next_idx = self.n_reads;
                     return Some(Err(LearnError::LoaderDied));
                 }
             };
         }
     }
+}
+
+/// How many faces are read at a time, and which of these places in the order, one after the other.
+fn reads(plan: &Plan, n_batches: usize) -> (usize, Vec<usize>) {
+    if plan.seed.is_none() {
+        return (plan.recipe.batch_size, plan.turn.places(n_batches).collect());
+    }
+    let n_parts = plan.recipe.batch_parts.max(1);
+    let parts = |batch_idx: usize| plan.turn.places(n_parts).map(move |part| batch_idx * n_parts + part);
+    (plan.recipe.batch_size / n_parts, (0..n_batches).flat_map(parts).collect())
 }
 
 fn read_batch(faces: &Faces, chunk: &[usize], plan: &Plan) -> Result<Batch, LearnError> {
@@ -234,7 +248,14 @@ mod tests {
     }
 
     fn pass(n_threads: usize, seed: Option<u64>) -> Vec<Batch> {
-        let plan = Plan { recipe: recipe(), labels: LabelSet::eight(), seed, balance: None, n_threads };
+        let plan = Plan {
+            recipe: recipe(),
+            labels: LabelSet::eight(),
+            seed,
+            balance: None,
+            n_threads,
+            turn: Turn { number: 0, size: 1 },
+        };
         Batches::start(&faces(23), plan).map(|b| b.expect("drawn faces decode")).collect()
     }
 
@@ -254,7 +275,14 @@ mod tests {
     fn an_unreadable_image_is_an_error_that_names_it() {
         let broken = Sample { image: "no number".into(), ..faces(1).samples()[0].clone() };
         let faces = Arc::new(Faces::new(vec![broken], Arc::new(|_: &str| Err("gone".into())), &recipe(), 0));
-        let plan = Plan { recipe: recipe(), labels: LabelSet::eight(), seed: None, balance: None, n_threads: 1 };
+        let plan = Plan {
+            recipe: recipe(),
+            labels: LabelSet::eight(),
+            seed: None,
+            balance: None,
+            n_threads: 1,
+            turn: Turn { number: 0, size: 1 },
+        };
         let found = Batches::start(&faces, plan).next();
         assert!(matches!(found, Some(Err(LearnError::Image { image, .. })) if image == "no number"));
     }

@@ -162,6 +162,9 @@ impl Recipe {
         if self.costs.is_empty() || self.costs.len() > 20 || self.costs.iter().any(|c| !(1e-6..=1e6).contains(c)) {
             return Err(format!("costs = {:?}: 1 to 20 of them, each in 1e-6 to 1e6", self.costs));
         }
+        if self.batch_parts != 1 {
+            return Err("linear machines know no batches: leave batch_parts = 1".into());
+        }
         if self.imbalance != Imbalance::None {
             return Err("linear machines answer rare categories by class_weights: leave imbalance = \"none\"".into());
         }
@@ -172,6 +175,7 @@ impl Recipe {
     }
 
     fn check_network(&self) -> Result<(), String> {
+        range_of_parts(self.batch_parts, self.batch_size)?;
         if self.freeze_features && self.start_from.is_empty() {
             return Err("freeze_features keeps random features: say what to start_from".into());
         }
@@ -189,6 +193,16 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+/// A part has two faces at least: the variance of one is none.
+fn range_of_parts(n_parts: usize, batch_size: usize) -> Result<(), String> {
+    if n_parts == 0 || !batch_size.is_multiple_of(n_parts) || batch_size / n_parts < 2 {
+        return Err(format!(
+            "batch_parts = {n_parts} does not deal batch_size = {batch_size} into equal parts of at least 2 faces"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::loader::{Batch, Batches, Plan, epoch_seed};
 use crate::loss::loss;
 use crate::recipe::{Method, Recipe};
 use crate::scores::{Guess, score};
+use crate::team::{Team, Turn, agree, check_alike, fresh_start, share_start};
 
 /// Everything a run is made of.
 #[derive(Clone)]
@@ -42,6 +43,8 @@ pub struct TrainJob {
     pub crop_budget_bytes: u64,
     /// The weights that the recipe's `start_from` names, a safetensors file; `None` where it names none.
     pub start_weights: Option<Vec<u8>>,
+    /// Who trains with us; [`crate::Alone`] if nobody does.
+    pub team: Arc<dyn Team>,
 }
 
 /// How a run ended.
@@ -68,6 +71,9 @@ pub struct TrainReport {
 /// # Errors
 /// [`LearnError`]; the folder can be resumed after any of them.
 pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<TrainReport, LearnError> {
+    if job.recipe.method != Method::Network && job.team.size() > 1 {
+        return Err(LearnError::Team("linear machines are trained by one process".into()));
+    }
     match job.recipe.method {
         Method::Network => train_network(job, stop, progress),
         Method::HogSvm | Method::IdentitySvm => crate::conventional::train(job, stop, progress),
@@ -93,7 +99,13 @@ pub(crate) fn faces_to_learn(job: &TrainJob, budget_bytes: u64) -> Result<[Arc<F
 
 fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<TrainReport, LearnError> {
     let [train_faces, valid_faces] = faces_to_learn(job, job.crop_budget_bytes)?;
-    let folder = RunFolder::open(&job.folder, &job.identity, &job.recipe)?;
+    let team = &*job.team;
+    // The first process alone keeps what is learnt; the others have the same in memory.
+    let folder = match team.number() {
+        0 => Some(RunFolder::open(&job.folder, &job.identity, &job.recipe)?),
+        _ => None,
+    };
+    agree(team, job)?;
     let device = Device::flex().autodiff();
     device.seed(job.seed);
     let mut network = begin(job, &device)?;
@@ -102,7 +114,9 @@ fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result
     let mut state = State::default();
     // What is scored and kept: the running average where the recipe asks for one.
     let mut average = (job.recipe.ema_decay > 0.0).then(|| network.valid());
-    if let Some(saved) = folder.last_checkpoint()? {
+    let saved = folder.as_ref().map(RunFolder::last_checkpoint).transpose()?.flatten();
+    let fresh = || fresh_start(&network, &optimizer, average.as_ref());
+    if let Some(saved) = share_start(team, saved, fresh)? {
         let bad =
             |e: burn::store::RecordError| LearnError::BadModel { path: job.folder.clone(), reason: e.to_string() };
         network = network.try_load_record(saved.network).map_err(bad)?;
@@ -127,51 +141,122 @@ fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result
             seed: Some(seed),
             balance: Some(Arc::clone(&balance)),
             n_threads: job.n_loader_threads,
+            turn: Turn::of(team),
         };
-        let batches = Batches::start(&train_faces, plan.clone());
-        let n_batches = batches.n_batches();
+        let mut batches = Batches::start(&train_faces, plan.clone());
+        let (n_batches, n_epoch_faces) = (batches.n_batches(), batches.n_faces());
+        if job.recipe.batch_parts > 1 && n_epoch_faces < job.recipe.batch_size {
+            return Err(LearnError::Team(format!(
+                "{n_epoch_faces} faces are less than one batch: set batch_parts = 1"
+            )));
+        }
         let mut loss_sum = 0.0;
-        progress.begin(&format!("epoch {epoch}/{}", job.recipe.epochs), Some(batches.n_faces() as u64));
-        for (batch_idx, batch) in batches.enumerate() {
-            if stop.is_requested() {
+        progress.begin(&format!("epoch {epoch}/{}", job.recipe.epochs), Some(n_epoch_faces as u64));
+        for batch_idx in 0..n_batches {
+            let stepped = if job.recipe.batch_parts > 1 {
+                let place = Place { epoch_seed: seed, batch_idx, is_stopping: stop.is_requested() };
+                step_in_parts(network, &mut batches, job, &device, &place)?
+            } else if stop.is_requested() {
+                None
+            } else {
+                step(network, &mut batches, job, &device)?
+            };
+            let Some(Step { network: moved, gradients, loss }) = stepped else {
                 progress.end();
                 return Ok(report(state, &job.recipe, n_parameters));
-            }
-            let batch = batch?;
-            let n_faces = batch.faces.len();
-            let done = f64::from(epoch - 1) + batch_idx as f64 / n_batches as f64;
-            let outputs = network.forward(pixels(&batch, job, &device));
-            let loss = loss(outputs, &batch, &job.recipe, &device);
-            let value: f64 = f64::from(loss.clone().into_scalar::<f32>());
-            if !value.is_finite() {
+            };
+            if !loss.is_finite() {
                 return Err(LearnError::Diverged { epoch });
             }
-            loss_sum += value;
-            let gradients = GradientsParams::from_grads(loss.backward(), &network);
-            network = optimizer.step(learning_rate(&job.recipe, done), network, gradients);
+            loss_sum += loss;
+            let done = f64::from(epoch - 1) + batch_idx as f64 / n_batches as f64;
+            network = optimizer.step(learning_rate(&job.recipe, done), moved, gradients);
             if let Some(last) = average.take() {
                 let steps = (epoch - 1) as usize * n_batches + batch_idx;
                 average = Some(last.moved_towards(&network.valid(), averaging_share(&job.recipe, steps)));
             }
-            progress.advance(n_faces as u64);
+            progress.advance((n_epoch_faces / n_batches) as u64);
             progress.note(&format!("loss {:.3}", loss_sum / (batch_idx + 1) as f64));
         }
         progress.end();
+        drop(batches);
 
         let plan = Plan { seed: None, balance: None, ..plan };
         let scored = average.clone().unwrap_or_else(|| network.valid());
-        let guesses = predict_faces(&scored, &valid_faces, plan, progress)?;
+        check_alike(team, &scored)?;
+        let guesses = predict_faces(&scored, &valid_faces, plan, team, progress)?;
         let scores = score(valid_faces.samples(), &guesses, &job.labels, job.recipe.heads());
         let finished = Epoch { epoch, train_loss: loss_sum / n_batches as f64, scores };
-        if state.best.as_ref().is_none_or(|best| finished.is_better_than(best)) {
-            folder.save_best(&scored, job, &finished)?;
-            folder.save_predictions(valid_faces.samples(), &guesses, &job.labels, job.recipe.heads())?;
+        let is_best = state.best.as_ref().is_none_or(|best| finished.is_better_than(best));
+        if is_best {
             state.best = Some(finished.clone());
         }
         state.history.push(finished);
+        let Some(folder) = &folder else { continue };
+        if let Some(best) = state.best.as_ref().filter(|_| is_best) {
+            folder.save_best(&scored, job, best)?;
+            folder.save_predictions(valid_faces.samples(), &guesses, &job.labels, job.recipe.heads())?;
+        }
         folder.save_checkpoint(&state, &network, &optimizer, average.as_ref())?;
     }
     Ok(report(state, &job.recipe, n_parameters))
+}
+
+/// A batch's gradients, and the network with the batch's statistics.
+struct Step {
+    network: Network,
+    gradients: GradientsParams,
+    loss: f64,
+}
+
+/// Works through the next batch as a whole. `None` if there is none.
+fn step(network: Network, batches: &mut Batches, job: &TrainJob, device: &Device) -> Result<Option<Step>, LearnError> {
+    let Some(batch) = batches.next().transpose()? else { return Ok(None) };
+    let outputs = network.forward(pixels(&batch, job, device));
+    let loss = loss(outputs, &batch, &job.recipe, device);
+    let value: f64 = f64::from(loss.clone().into_scalar::<f32>());
+    let gradients = GradientsParams::from_grads(loss.backward(), &network);
+    Ok(Some(Step { network, gradients, loss: value }))
+}
+
+/// Where in a run a step is, and whether this process wants to stop before it.
+struct Place {
+    epoch_seed: u64,
+    batch_idx: usize,
+    is_stopping: bool,
+}
+
+/// Works through this process's parts of the next batch, and adds up with the others' (see [`crate::Team`]). `None` if any
+/// process wants to stop.
+fn step_in_parts(
+    network: Network,
+    batches: &mut Batches,
+    job: &TrainJob,
+    device: &Device,
+    place: &Place,
+) -> Result<Option<Step>, LearnError> {
+    let n_parts = job.recipe.batch_parts;
+    let before = network.statistics();
+    let (mut network, mut rows, mut last) = (network, Vec::new(), None);
+    for part in Turn::of(&*job.team).places(n_parts) {
+        // Every part begins where the batch does, whoever has it.
+        network = network.with_statistics(&before);
+        let part_idx = place.batch_idx * n_parts + part;
+        device.seed(epoch_seed(place.epoch_seed, u32::try_from(part_idx).unwrap_or(u32::MAX)));
+        let Some(Step { network: seen, gradients, loss }) = step(network, batches, job, device)? else {
+            return Ok(None);
+        };
+        let mut row = seen.row(&gradients);
+        row.extend([loss as f32, f32::from(u8::from(place.is_stopping))]);
+        rows.push((part, row));
+        (network, last) = (seen, Some(gradients));
+    }
+    let mut mean = job.team.sum(rows).map_err(LearnError::Team)?;
+    // A power of two or not, the same in every process.
+    mean.iter_mut().for_each(|value| *value /= n_parts as f32);
+    let (Some(stopping), Some(loss), Some(last)) = (mean.pop(), mean.pop(), last) else { return Ok(None) };
+    let (network, gradients) = network.with_row(&mean, last);
+    Ok((stopping == 0.0).then_some(Step { network, gradients, loss: loss.into() }))
 }
 
 /// The network before its first step.
@@ -235,26 +320,44 @@ fn pixels(batch: &Batch, job: &TrainJob, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(batch.pixels.clone(), shape), device)
 }
 
-/// The network's answer for every face of a split, in order.
+/// The network's answer for every face of a split, in order. Processes that train together share the batches.
 fn predict_faces(
     network: &Network,
     faces: &Arc<Faces>,
     plan: Plan,
+    team: &dyn Team,
     progress: &dyn Progress,
 ) -> Result<Vec<Guess>, LearnError> {
     let device = Device::flex();
     let side = plan.recipe.input_side as usize;
     let n_channels = plan.recipe.colour.n_channels();
     progress.begin("validate", Some(faces.len() as u64));
-    let mut guesses = Vec::with_capacity(faces.len());
+    let nobody = Guess { probabilities: vec![0.0; plan.labels.n_classes()], valence: 0.0, arousal: 0.0 };
+    let mut guesses = vec![nobody; faces.len()];
     for batch in Batches::start(faces, plan) {
         let batch = batch?;
         let shape = [batch.faces.len(), n_channels, side, side];
-        guesses.extend(guess(network, Tensor::from_data(TensorData::new(batch.pixels, shape), &device)));
+        let found = guess(network, Tensor::from_data(TensorData::new(batch.pixels, shape), &device));
+        batch.faces.iter().zip(found).for_each(|(&face_idx, found)| guesses[face_idx] = found);
         progress.advance(batch.faces.len() as u64);
     }
     progress.end();
-    Ok(guesses)
+    if team.size() > 1 { all_guesses(&guesses, team) } else { Ok(guesses) }
+}
+
+/// Everybody's answers put together: each face was answered by one process, and is zero with the others.
+fn all_guesses(own: &[Guess], team: &dyn Team) -> Result<Vec<Guess>, LearnError> {
+    let numbers = |guess: &Guess| [&guess.probabilities[..], &[guess.valence, guess.arousal]].concat();
+    let row: Vec<f32> = own.iter().flat_map(numbers).collect();
+    let n_numbers = own.first().map_or(1, |guess| guess.probabilities.len() + 2);
+    let sum = team.sum(vec![(team.number(), row)]).map_err(LearnError::Team)?;
+    let guess = |numbers: &[f32]| match numbers {
+        [probabilities @ .., valence, arousal] => {
+            Some(Guess { probabilities: probabilities.to_vec(), valence: *valence, arousal: *arousal })
+        }
+        _ => None,
+    };
+    Ok(sum.chunks_exact(n_numbers).filter_map(guess).collect())
 }
 
 /// Probabilities and clamped valence/arousal for `[batch, channels, side, side]`.

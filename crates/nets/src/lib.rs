@@ -17,6 +17,7 @@ mod layers;
 mod mtcnn;
 mod network;
 mod onnx;
+mod rows;
 mod weights;
 mod wide;
 

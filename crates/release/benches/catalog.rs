@@ -72,6 +72,9 @@ async fn main() {
     if only != Some("sqlite") {
         match std::env::var("AFFECTORY_TEST_POSTGRES") {
             Ok(server) => {
+                // A project's settings may not hold the password: PGPASSWORD brings it.
+                let (account, place) = server.split_once('@').unwrap();
+                let server = format!("{}@{place}", account.rsplit_once(':').unwrap().0);
                 let name = format!("bench_{}", std::process::id());
                 statement(&server, &format!("create database {name}")).await;
                 let url = format!("{}/{name}", server.rsplit_once('/').unwrap().0);

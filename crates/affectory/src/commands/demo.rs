@@ -73,6 +73,9 @@ pub async fn run(context: &Context, args: Demo) -> anyhow::Result<()> {
         epochs: args.epochs.or(args.data.is_none().then_some(EPOCHS)),
         run: Some(NAME.into()),
         crop_memory: 2048,
+        processes: 1,
+        process: 0,
+        meet: None,
     };
     let (run_folder, report) = train::train_one(context, &project, &job).await?;
     if !report.is_complete {

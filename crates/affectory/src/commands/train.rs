@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use affectory_catalog::Project;
 use affectory_core::{CoreError, LabelSet, Sha256Hex, Split};
+use affectory_dispatch::{Meeting, Seat};
 use affectory_evaluate::{Evaluation, Missing, match_images};
 use affectory_learn::recipe::Method;
-use affectory_learn::{LearnError, ReadImage, Recipe, RunIdentity, Sample, TrainJob, TrainReport, model_bytes, train};
+use affectory_learn::{
+    Alone, LearnError, ReadImage, Recipe, RunIdentity, Sample, Team, TrainJob, TrainReport, model_bytes, train,
+};
 use affectory_release::{Release, ReleaseItem, load_release};
 use anyhow::{Context as _, bail};
 
 use super::{Context, evaluate, shown};
 use crate::cli::Train;
+use crate::environment::{random, variable};
 
 /// Threads that read images while the network learns.
 const LOADER_THREADS: usize = 2;
@@ -56,7 +60,10 @@ pub async fn run(context: &Context, args: Train) -> anyhow::Result<()> {
         Method::Network => " curves.svg,",
         Method::HogSvm | Method::IdentitySvm => "",
     };
-    text += &format!("in {}: model.safetensors,{curves} confusion.svg, scores.md", shown(&folder));
+    text += &match args.process {
+        0 => format!("in {}: model.safetensors,{curves} confusion.svg, scores.md", shown(&folder)),
+        _ => "process 0 keeps the run".to_owned(),
+    };
     let json = serde_json::json!({
         "run": folder, "history": report.history, "best": report.best,
         "costs": report.costs, "kept_costs": report.kept_costs, "is_complete": report.is_complete, "parameters": report.n_parameters,
@@ -102,15 +109,45 @@ pub async fn train_one(context: &Context, project: &Project, args: &Train) -> an
         n_loader_threads: LOADER_THREADS,
         crop_budget_bytes: args.crop_memory.saturating_mul(1 << 20),
         start_weights,
+        team: Arc::new(Alone),
     };
-    let (stop, bars) = (context.stop.clone(), context.bars.clone());
-    let report: Result<TrainReport, LearnError> =
-        tokio::task::spawn_blocking(move || train(&job, &stop, &bars)).await.context("the trainer ended early")?;
+    let report = match seat(args)? {
+        None => train_in_thread(context, job).await?,
+        Some(seat) => train_together(context, job, seat).await?,
+    };
     let report = report.with_context(|| format!("failed to train in {}", shown(&folder)))?;
-    if report.best.is_some() {
+    if report.best.is_some() && args.process == 0 {
         score_run(&folder, &labels, None, Split::Valid)?;
     }
     Ok((folder, report))
+}
+
+/// The place among processes that train together, if that was asked for.
+fn seat(args: &Train) -> anyhow::Result<Option<Seat>> {
+    let Some(address) = args.meet.clone() else { return Ok(None) };
+    let token = variable("AFFECTORY_TRAIN_TOKEN").context(
+        "set AFFECTORY_TRAIN_TOKEN to the same secret of 16 letters or more for all processes that train together",
+    )?;
+    let random = random();
+    let nonce = random.iter().take(8).fold(0, |nonce: u64, byte| nonce << 8 | u64::from(*byte));
+    Ok(Some(Seat { number: args.process, size: args.processes, address, token, nonce }))
+}
+
+async fn train_together(
+    context: &Context,
+    job: TrainJob,
+    seat: Seat,
+) -> anyhow::Result<Result<TrainReport, LearnError>> {
+    let meeting = Arc::new(Meeting::gather(seat, &context.stop, &context.bars).await?);
+    let team: Arc<dyn Team> = Arc::clone(&meeting) as _;
+    let trained = train_in_thread(context, TrainJob { team, ..job }).await?;
+    meeting.leave(trained.as_ref().err().map(ToString::to_string).as_deref()).await;
+    Ok(trained)
+}
+
+async fn train_in_thread(context: &Context, job: TrainJob) -> anyhow::Result<Result<TrainReport, LearnError>> {
+    let (stop, bars) = (context.stop.clone(), context.bars.clone());
+    tokio::task::spawn_blocking(move || train(&job, &stop, &bars)).await.context("the trainer ended early")
 }
 
 /// The folder of a run of that name.

@@ -26,5 +26,6 @@ pub use self::interface::{ApiClient, ApiReply};
 pub use self::resolver::{Lookup, SystemLookup};
 pub use self::robots::Robots;
 pub use self::settings::ClientSettings;
+pub use self::transport::public_client;
 pub use self::url::{MAX_URL_BYTES, UrlRefusal, normalize, parse, registrable_domain, url_key};
 pub use self::x_robots_tag::forbidding_rule;

@@ -137,7 +137,10 @@ pub(crate) fn reason(error: &(dyn StdError + 'static)) -> String {
 
 /// A client for a server that the user names: none of the guards against what strangers' pages point at, and no redirects,
 /// for a token is not to be shown elsewhere.
-pub(crate) fn public_client(user_agent: &str) -> Result<reqwest::Client, NetError> {
+///
+/// # Errors
+/// [`NetError::Setup`] if TLS cannot be set up.
+pub fn public_client(user_agent: &str) -> Result<reqwest::Client, NetError> {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls_config(roots)?)

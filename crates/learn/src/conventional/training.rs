@@ -300,6 +300,7 @@ mod tests {
             n_loader_threads: 1,
             crop_budget_bytes: 0,
             start_weights: None,
+            team: Arc::new(crate::Alone),
         }
     }
 
