@@ -5,7 +5,10 @@
 //! their mean, which is added up in the order of the parts. So the weights are the same to the last bit whether one
 //! process works through all parts or several share them.
 
+use std::collections::HashMap;
+
 use affectory_nets::Network;
+use burn::module::Module as _;
 use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
@@ -164,7 +167,6 @@ fn read_start(state: State, network: Vec<u8>, optimizer: Vec<u8>, average: Vec<u
 
 /// What a fresh run begins with.
 pub(crate) fn fresh_start(network: &Network, optimizer: &ModuleOptimizer, average: Option<&Network>) -> Checkpoint {
-    use burn::module::Module as _;
     Checkpoint {
         state: State::default(),
         network: network.clone().into_record(),
@@ -178,7 +180,7 @@ pub(crate) fn check_alike(team: &dyn Team, network: &Network) -> Result<(), Lear
     if team.size() <= 1 {
         return Ok(());
     }
-    let bytes = network.to_safetensors(std::collections::HashMap::new())?;
+    let bytes = network.to_safetensors(HashMap::new())?;
     let own = Sha256::digest(&bytes).to_vec();
     let first = team.share((team.number() == 0).then(|| own.clone())).map_err(failed)?;
     if first != own {
