@@ -3,10 +3,15 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds UTC since 1970.
+/// The time.
 #[expect(clippy::disallowed_methods, reason = "the binary's one reading of the clock; rooms take it as a parameter")]
+pub fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Milliseconds UTC since 1970.
 pub fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+    now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// A variable that is set and not empty.

@@ -5,6 +5,7 @@ mod commands;
 mod environment;
 mod failure;
 mod terminal;
+mod traces;
 
 use std::process::ExitCode;
 
@@ -16,13 +17,17 @@ fn main() -> ExitCode {
     if matches!(cli.command, cli::Command::CheckAgreement) {
         return commands::check_agreement();
     }
-    terminal::start_logging(cli.verbose);
+    let (traces, way) = match traces::from_environment() {
+        Ok(asked) => asked.unzip(),
+        Err(error) => return failure::report(&error),
+    };
+    terminal::start_logging(cli.verbose, way);
     affectory_catalog::name_this_process(&name);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&anyhow::Error::new(error).context("failed to start")),
     };
-    let outcome = runtime.block_on(commands::run(cli));
+    let outcome = runtime.block_on(traces::told(traces, commands::run(cli)));
     // A stage that was stopped may still have a reading thread in flight; it holds nothing that needs saving.
     runtime.shutdown_background();
     match outcome {

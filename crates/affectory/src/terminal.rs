@@ -4,27 +4,32 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use affectory_core::{Progress, Stop};
+use affectory_core::{Progress, Stop, WAY};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-/// Logs go to stderr; `-v` shows more, `AFFECTORY_LOG` decides in detail.
-pub fn start_logging(verbose: u8) {
+/// Logs go to stderr; `-v` shows more, `AFFECTORY_LOG` decides in detail. The way of images goes to its listener alone.
+pub fn start_logging<L: Layer<Registry> + Send + Sync + 'static>(verbose: u8, way: Option<L>) {
     let level = match verbose {
         0 => "warn",
         1 => "info",
         _ => "debug",
     };
     let filter = crate::environment::variable("AFFECTORY_LOG").unwrap_or_else(|| level.to_owned());
-    let lines = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(EnvFilter::new(filter));
+    let filter = EnvFilter::new(format!("{filter},{WAY}=off"));
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     // For whoever gathers the logs of many processes.
-    match crate::environment::variable("AFFECTORY_LOG_FORMAT").as_deref() {
-        Some("json") => lines.json().init(),
-        _ => lines.with_target(false).init(),
-    }
+    let lines = match crate::environment::variable("AFFECTORY_LOG_FORMAT").as_deref() {
+        Some("json") => lines.json().boxed(),
+        _ => lines.with_target(false).boxed(),
+    };
+    let is_way = filter_fn(|metadata| metadata.target() == WAY).with_max_level_hint(LevelFilter::INFO);
+    let way = way.map(|way| way.with_filter(is_way));
+    tracing_subscriber::registry().with(way).with(lines.with_filter(filter)).init();
 }
 
 /// A bar on a terminal; elsewhere a line when a piece of work begins and every half minute after.

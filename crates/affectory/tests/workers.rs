@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 use affectory_catalog::Project;
 use affectory_imaging::{RgbImage, encode_jpeg};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
 
 #[path = "../../collect/benches/loopback/mod.rs"]
 #[expect(dead_code, reason = "only its list of addresses is wanted")]
@@ -181,6 +184,69 @@ fn serve(project: &Path, servers: &[Nats]) {
     let (urls, replicas) = (urls.join(", "), servers.len());
     let queue = format!("{text}\n[queue]\nservers = [{urls}]\nname = \"lab\"\nreplicas = {replicas}\n");
     std::fs::write(path, queue).unwrap();
+}
+
+/// A collector of traces that keeps what it is told, each span with the process that told it; or one that never answers.
+struct Collector {
+    port: u16,
+    spans: Arc<Mutex<Vec<(String, Span)>>>,
+}
+
+impl Collector {
+    fn start(answers: bool) -> Collector {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let collector = Collector { port: listener.local_addr().unwrap().port(), spans: Arc::default() };
+        let spans = Arc::clone(&collector.spans);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if answers {
+                    let spans = Arc::clone(&spans);
+                    std::thread::spawn(move || while take_spans(&stream, &spans).is_some() {});
+                } else {
+                    // Stays open, and is never read.
+                    std::mem::forget(stream);
+                }
+            }
+        });
+        collector
+    }
+
+    /// A command whose traces go there.
+    fn follow(&self, command: &mut Command, ratio: &str) {
+        command
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", self.port))
+            .env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+            .env("OTEL_TRACES_SAMPLER_ARG", ratio);
+    }
+}
+
+/// Reads one request and answers it.
+fn take_spans(mut stream: &TcpStream, spans: &Mutex<Vec<(String, Span)>>) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let mut n_bytes = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let line = line.trim().to_lowercase();
+        if let Some(length) = line.strip_prefix("content-length:") {
+            n_bytes = length.trim().parse().unwrap();
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; n_bytes];
+    reader.read_exact(&mut body).ok()?;
+    for batch in ExportTraceServiceRequest::decode(&*body).unwrap().resource_spans {
+        let attributes = batch.resource.unwrap().attributes;
+        let instance = attributes.iter().find(|attribute| attribute.key == "service.instance.id").unwrap();
+        let instance = format!("{:?}", instance.value);
+        let told = batch.scope_spans.into_iter().flat_map(|scope| scope.spans);
+        spans.lock().unwrap().extend(told.map(|span| (instance.clone(), span)));
+    }
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok()
 }
 
 /// Below the system's own range: a server that comes back must find its port as it left it, and not in the hands of some
@@ -378,6 +444,87 @@ fn whoever_is_killed_nothing_is_lost_and_nothing_is_done_twice() {
     // A fetch that was under way when its worker died is done again, and no other.
     let n_shared = lab.n_requests.load(Ordering::Relaxed);
     assert!((N as u64..=(N + 2 * 500) as u64).contains(&n_shared), "{n_shared} requests for {N} addresses");
+}
+
+#[test]
+fn one_images_way_through_two_processes_is_one_trace_and_a_deaf_collector_costs_nothing() {
+    let Some(nats) = Nats::start() else { return };
+    let lab = Lab::new();
+    let alone = lab.project("alone");
+    let began = Instant::now();
+    json(&alone, &["collect", "run", "--no-search"]);
+    let took_alone = began.elapsed();
+
+    let shared = lab.project("shared");
+    serve(&shared, std::slice::from_ref(&nats));
+    let collector = Collector::start(true);
+    let start = |args: &[&str]| {
+        let mut command = affectory(&shared, args);
+        collector.follow(&mut command, "0.5");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let workers = ["fetch", "faces"].map(|stage| start(&["worker", "--stage", stage]));
+    let dispatched = ended(start(&["dispatch", "--until-done"]));
+    assert!(dispatched.status.success(), "{}", said(dispatched));
+    for worker in workers {
+        signal(&worker, "-TERM");
+        let output = ended(worker);
+        let text = said(output.clone());
+        assert!(output.status.success() && !text.contains("span"), "{text}");
+    }
+    let end = end_of(&shared);
+    assert_eq!(end, end_of(&alone));
+
+    let spans = collector.spans.lock().unwrap();
+    let mut n_followed = 0;
+    for hash in &end.1 {
+        let of_trace: Vec<_> = spans.iter().filter(|(_, span)| hex(&span.trace_id) == hash[..32]).collect();
+        if of_trace.is_empty() {
+            continue;
+        }
+        n_followed += 1;
+        let named = |name: &str| of_trace.iter().filter(|(_, span)| span.name == name).collect::<Vec<_>>();
+        let (roots, fetches, faces) = (named("image"), named("fetch"), named("faces"));
+        assert!(!roots.is_empty() && roots.len() == fetches.len() && faces.len() == 1, "{of_trace:?}");
+        assert!(roots.iter().all(|(_, root)| hex(&root.span_id) == hash[32..48] && root.parent_span_id.is_empty()));
+        let (looker, look) = faces[0];
+        let (fetcher, fetch) = fetches.iter().min_by_key(|(_, fetch)| fetch.start_time_unix_nano).unwrap();
+        assert_ne!(looker, fetcher);
+        for span in [look, fetch] {
+            assert_eq!(hex(&span.parent_span_id), hash[32..48]);
+            assert!(span.start_time_unix_nano < span.end_time_unix_nano);
+            assert!(span.links.len() == 1 && span.status.as_ref().is_none_or(|status| status.code == 0));
+        }
+        assert!(fetch.end_time_unix_nano <= look.start_time_unix_nano, "{fetch:?} {look:?}");
+    }
+    let n_images = end.1.len();
+    println!("{n_followed} of {n_images} images were followed, in {} spans", spans.len());
+    assert!(n_followed * 10 > n_images * 4 && n_followed * 10 < n_images * 6);
+    let is_gone = |span: &Span| span.status.as_ref().is_some_and(|status| status.code == 2 && status.message == "gone");
+    let n_gone = spans.iter().filter(|(_, span)| span.name == "fetch" && is_gone(span)).count();
+    assert!(n_gone > N / 10 * 3 / 10, "{n_gone}");
+    // A shard's own trace is the one to which its images' steps are linked.
+    let shards: Vec<_> =
+        spans.iter().filter(|(_, span)| span.name == "shard").map(|(_, span)| &span.trace_id).collect();
+    assert!(spans.iter().any(|(_, span)| span.links.iter().any(|link| shards.contains(&&link.trace_id))));
+    let everything = format!("{:?}", spans.iter().map(|(_, span)| (&span.name, &span.attributes)).collect::<Vec<_>>());
+    assert!(!everything.contains("http:") && !everything.contains(".jpg"), "no address is told");
+
+    let deaf = lab.project("deaf");
+    let (began, collector) = (Instant::now(), Collector::start(false));
+    let mut command = affectory(&deaf, &["collect", "run", "--no-search"]);
+    collector.follow(&mut command, "1");
+    let output = ended(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let text = said(output.clone());
+    let took_deaf = began.elapsed();
+    println!("{took_alone:.1?} without traces, {took_deaf:.1?} with a collector that never answers");
+    assert!(took_deaf < 2 * took_alone + Duration::from_secs(10), "its end waits 5 s for it");
+    assert!(output.status.success() && text.contains("never reached the collector"), "{text}");
+    assert_eq!(end_of(&deaf), end_of(&alone));
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod hand;
 mod hosts;
 mod outcome;
+mod way;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -23,6 +24,7 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 use self::hand::{Done, Fault, Hand};
 pub use self::hosts::{CatalogHosts, HostShare, HostSource};
 use self::outcome::record_of;
+use self::way::Footprint;
 use crate::{Client, CollectError, FetchFailure, FetchSettings};
 
 /// A host nobody reports on for this long is handed out again.
@@ -202,6 +204,7 @@ struct HostState {
     is_drained: bool,
     /// Candidates that may still be taken from its queue.
     n_left: u32,
+    shard: Option<Arc<str>>,
 }
 
 struct Run<'a, S> {
@@ -232,7 +235,7 @@ impl<S: HostSource> Run<'_, S> {
             return Ok(());
         }
         let room = u32::try_from(room).unwrap_or(u32::MAX);
-        for HostShare { host, at_most } in self.source.take(room, now_ms, LEASE_MS).await? {
+        for HostShare { host, at_most, shard } in self.source.take(room, now_ms, LEASE_MS).await? {
             let place = HostPlace { host: host.clone(), due_ms: i64::MIN, id: CandidateId(0) };
             let state = HostState {
                 queue: VecDeque::new(),
@@ -243,6 +246,7 @@ impl<S: HostSource> Run<'_, S> {
                 is_listed: false,
                 is_drained: false,
                 n_left: at_most,
+                shard,
             };
             // One of ours, if our lease ended while the machine slept: what is under way there still counts.
             self.hosts.entry(host).or_insert(state);
@@ -338,7 +342,12 @@ impl<S: HostSource> Run<'_, S> {
             }
         }
         self.list(&done.candidate.host);
+        let shard = self.hosts.get(&done.candidate.host).and_then(|host| host.shard.as_ref());
+        let footprint = Footprint::of(&done, shard);
         let record = record_of(done, self.request.seed, now_ms)?;
+        if let Some(footprint) = footprint {
+            footprint.tell(&record, &self.request.worker);
+        }
         self.ended.push(record);
         Ok(())
     }

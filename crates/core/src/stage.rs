@@ -46,6 +46,19 @@ impl Progress for Silent {
     fn end(&self) {}
 }
 
+/// The target of `tracing` events in which stages say what they did to one image, for whoever follows it across
+/// processes. Such an event is one step that is over. Its fields:
+///
+/// - `step`: what was done; `ago_us` and `took_us`: how long ago that began, and how long it took, us;
+/// - `hash`: 64 hexadecimal digits, of the image or of what else the step belongs to; all steps of one hash belong
+///   together;
+/// - `brings`, where the hash begins its way here: what it stands for;
+/// - `failed`: why nothing came of it;
+/// - `shard`: the hash of the shard that it was part of;
+/// - `part.NAME`: us of a part of the step, in their order, without gaps;
+/// - anything else is told as it is, and so must never be a name, an address of a person or of a page.
+pub const WAY: &str = "affectory::way";
+
 /// What an item of a release is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

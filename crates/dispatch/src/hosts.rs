@@ -58,9 +58,9 @@ impl HostSource for QueuedHosts<'_> {
         }
         let mut shares = Vec::new();
         while shares.len() < room as usize {
-            let Some(held) = self.taker.next().await else { break };
+            let Some(mut held) = self.taker.next().await else { break };
             let Shard::Fetch { hosts } = &held.shard else { break };
-            self.counts.came(held.published_ms, now_ms);
+            held.waited_ms = self.counts.came(held.published_ms, now_ms);
             let wanted: HashMap<String, u32> = hosts.iter().map(|host| (host.host.clone(), host.at_most)).collect();
             let names: Vec<String> = wanted.keys().cloned().collect();
             let claimed = self.catalog.claim_named_hosts(self.worker, &names, now_ms, lease_ms).await?;
@@ -70,8 +70,11 @@ impl HostSource for QueuedHosts<'_> {
                 held.done().await;
                 continue;
             }
-            let share =
-                |host: &String| HostShare { host: host.clone(), at_most: wanted.get(host).copied().unwrap_or(0) };
+            let share = |host: &String| HostShare {
+                host: host.clone(),
+                at_most: wanted.get(host).copied().unwrap_or(0),
+                shard: Some(held.hash.clone()),
+            };
             shares.extend(claimed.iter().map(share));
             self.held.push(Begun { held, hosts: claimed.into_iter().collect() });
         }

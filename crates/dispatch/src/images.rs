@@ -77,10 +77,14 @@ impl ImageSource for QueuedImages<'_> {
             }
             // What was claimed before is recorded by now.
             self.end().await;
-            let Some(held) = self.taker.next().await else { return Ok(Vec::new()) };
-            self.counts.came(held.published_ms, now_ms);
+            let Some(mut held) = self.taker.next().await else { return Ok(Vec::new()) };
+            held.waited_ms = self.counts.came(held.published_ms, now_ms);
             self.has_found = false;
             self.held = Some(held);
         }
+    }
+
+    fn shard(&self) -> Option<&str> {
+        self.held.as_ref().map(|held| &*held.hash)
     }
 }

@@ -6,9 +6,11 @@
 use std::fmt::Display;
 use std::future::IntoFuture;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use affectory_catalog::QueueConfig;
+use affectory_core::WAY;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::message::PublishMessage;
@@ -19,6 +21,7 @@ use async_nats::{Client, ConnectOptions, Event};
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout};
+use tracing::Level;
 
 use crate::{DispatchError, Shard, WorkStage};
 
@@ -360,7 +363,17 @@ impl Taker {
             match parsed {
                 Ok(shard) => {
                     let published_ms = i64::try_from(published_ms).unwrap_or(i64::MAX);
-                    return Some(Held { shard, message, published_ms, said_at: Instant::now() });
+                    let hash = hex::encode(Sha256::digest(&message.payload)).into();
+                    let now = Instant::now();
+                    return Some(Held {
+                        shard,
+                        message,
+                        hash,
+                        published_ms,
+                        waited_ms: 0,
+                        taken_at: now,
+                        said_at: now,
+                    });
                 }
                 Err(reason) => {
                     if let Err(error) = self.queue.bury(self.stage, &message, &reason).await {
@@ -388,8 +401,13 @@ impl Taker {
 pub(crate) struct Held {
     pub(crate) shard: Shard,
     message: Message,
+    /// SHA-256 of the message, which is its name at the queue, too.
+    pub(crate) hash: Arc<str>,
     /// When the queue got it, ms UTC.
     pub(crate) published_ms: i64,
+    /// How long it waited there, ms.
+    pub(crate) waited_ms: i64,
+    taken_at: Instant,
     said_at: Instant,
 }
 
@@ -405,11 +423,36 @@ impl Held {
     /// It is done, and its results are committed. An acknowledgement that is lost costs one more look.
     pub(crate) async fn done(self) {
         say(self.message.ack()).await;
+        self.tell("done");
     }
 
     /// We end before it is done: somebody else may go on at once.
     pub(crate) async fn give_back(self) {
         say(self.message.ack_with(AckKind::Nak(None))).await;
+        self.tell("given-back");
+    }
+
+    /// For whoever follows what becomes of a shard.
+    fn tell(&self, outcome: &'static str) {
+        if !tracing::enabled!(target: WAY, Level::INFO) {
+            return;
+        }
+        let waited_us = u64::try_from(self.waited_ms).unwrap_or(0).saturating_mul(1_000);
+        let worked_us = u64::try_from(self.taken_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let all_us = waited_us.saturating_add(worked_us);
+        tracing::info!(
+            target: WAY,
+            step = "shard",
+            hash = &*self.hash,
+            // Given back, it comes again.
+            brings = (outcome == "done").then_some("shard"),
+            ago_us = all_us,
+            took_us = all_us,
+            part.wait = waited_us,
+            part.work = worked_us,
+            stage = self.shard.stage().name(),
+            outcome,
+        );
     }
 }
 

@@ -40,10 +40,13 @@ pub struct WorkerCounts {
 const WAITS_KEPT: usize = 100_000;
 
 impl WorkerCounts {
-    pub(crate) fn came(&mut self, published_ms: i64, now_ms: i64) {
+    /// Notes how long a shard had waited, and says it.
+    pub(crate) fn came(&mut self, published_ms: i64, now_ms: i64) -> i64 {
+        let waited_ms = (now_ms - published_ms).max(0);
         if self.waits_ms.len() < WAITS_KEPT {
-            self.waits_ms.push((now_ms - published_ms).max(0));
+            self.waits_ms.push(waited_ms);
         }
+        waited_ms
     }
 
     /// The wait in the queue that so many of a hundred did not exceed, ms.

@@ -12,6 +12,7 @@ mod finder;
 mod mtcnn;
 mod quality;
 mod scan;
+mod way;
 mod windows;
 mod yunet;
 

@@ -1,7 +1,7 @@
 //! Which of a project's images still wait for a detector, and what did it see in them? Batch by batch, kill at any time.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use affectory_catalog::{
     Catalog, CatalogError, DetectedFace, FaceRow, GivenFaceUpdate, ImageRow, ImageStore, ScanOutcome, ScanStatus,
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use rayon::prelude::*;
 
+use crate::way::{self, Footprint};
 use crate::{FaceFinder, FacesError, FoundFace};
 
 /// Images of one lease and one transaction: a kill loses no more than this.
@@ -59,6 +60,11 @@ pub trait ImageSource: Send {
         now_ms: i64,
         lease_ms: i64,
     ) -> impl Future<Output = Result<Vec<ImageRow>, FacesError>> + Send;
+
+    /// The shard that was claimed from last, by its hash.
+    fn shard(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// All images of a catalogue that a detector has not looked at, the oldest first: the way of one machine, which asks nobody
@@ -109,11 +115,11 @@ struct Place<'a> {
     store: &'a ImageStore,
 }
 
-/// An image with its bytes, or why there are none.
-type Fetched = (ImageRow, Result<Bytes, String>);
+/// An image with its bytes, or why there are none, and when they had come.
+type Fetched = (ImageRow, Result<Bytes, String>, Instant);
 
-/// What was seen in an image, and the crops to store before it is recorded.
-type Seen = (ScanOutcome, Vec<Bytes>);
+/// What was seen in an image, the crops to store before it is recorded, and when it was decoded.
+type Seen = (ScanOutcome, Vec<Bytes>, Instant);
 
 /// Looks for faces in every image that `source` gives, until there is none and `is_fed` says that no more will come.
 /// Several processes may do so at once; run again after a kill, it goes on where the last batch was recorded.
@@ -159,8 +165,10 @@ pub async fn scan(
         }
         let n_images = images.len() as u64;
         progress.note("");
-        let outcomes = look_at(place, finder, request, images).await?;
+        let (outcomes, footprints): (Vec<ScanOutcome>, Vec<Footprint>) =
+            look_at(place, finder, request, images).await?.into_iter().unzip();
         catalog.record_scans(finder.name(), &outcomes, now_ms()).await?;
+        way::tell(&outcomes, &footprints, (finder.name(), request.worker.as_str()), source.shard());
         outcomes.iter().for_each(|outcome| summary.add(outcome));
         may_drop |= request.drop_unusable && outcomes.iter().any(|outcome| outcome.unusable.is_some());
         progress.advance(n_images);
@@ -195,7 +203,8 @@ async fn look_at(
     finder: &FaceFinder,
     request: &ScanRequest,
     images: Vec<ImageRow>,
-) -> Result<Vec<ScanOutcome>, FacesError> {
+) -> Result<Vec<(ScanOutcome, Footprint)>, FacesError> {
+    let began = Instant::now();
     let ids: Vec<ImageId> = images.iter().map(|image| image.id).collect();
     let mut given: HashMap<ImageId, Vec<FaceRow>> = HashMap::new();
     for face in place.catalog.list_given_faces(&ids).await? {
@@ -205,13 +214,19 @@ async fn look_at(
         stream::iter(images).map(|image| fetch(place.store, image)).buffered(IN_FLIGHT).try_collect().await?;
     let none = Vec::new();
     // The runtime's other threads go on with what is theirs meanwhile.
-    let seen: Vec<Seen> = tokio::task::block_in_place(|| {
+    let seen: Vec<((ScanOutcome, Footprint), Vec<Bytes>)> = tokio::task::block_in_place(|| {
         fetched
-            .par_iter()
-            .map(|(image, bytes)| see(finder, request, image.id, bytes, given.get(&image.id).unwrap_or(&none)))
-            .collect::<Result<_, _>>()
+            .into_par_iter()
+            .map(|(image, bytes, read)| {
+                let taken = Instant::now();
+                let given = given.get(&image.id).unwrap_or(&none);
+                let (outcome, crops, decoded) = see(finder, request, image.id, &bytes, given)?;
+                let hash = image.image.sha256;
+                Ok(((outcome, Footprint { hash, began, read, taken, decoded, seen: Instant::now() }), crops))
+            })
+            .collect::<Result<_, FacesError>>()
     })?;
-    let (outcomes, crops): (Vec<ScanOutcome>, Vec<Vec<Bytes>>) = seen.into_iter().unzip();
+    let (outcomes, crops): (Vec<(ScanOutcome, Footprint)>, Vec<Vec<Bytes>>) = seen.into_iter().unzip();
     stream::iter(crops.into_iter().flatten())
         .map(|crop| place.store.put(crop))
         .buffer_unordered(IN_FLIGHT)
@@ -223,9 +238,9 @@ async fn look_at(
 async fn fetch(store: &ImageStore, image: ImageRow) -> Result<Fetched, FacesError> {
     let read = store.read(&image.image.sha256).await;
     match read {
-        Ok(bytes) => Ok((image, Ok(bytes))),
+        Ok(bytes) => Ok((image, Ok(bytes), Instant::now())),
         Err(error @ (CatalogError::NoObject(_) | CatalogError::DamagedObject(_))) => {
-            Ok((image, Err(error.to_string())))
+            Ok((image, Err(error.to_string()), Instant::now()))
         }
         Err(error) => Err(error.into()),
     }
@@ -251,12 +266,13 @@ fn see(
         Ok(bytes) => decode(bytes, &request.limits).map_err(|error| error.to_string()),
         Err(reason) => Err(reason.clone()),
     };
+    let decoded_at = Instant::now();
     let picture = match decoded {
         Ok(decoded) => decoded.image,
         Err(reason) => {
             let unusable = request.usable_px.map(|_| Unusable::Unreadable);
             let outcome = ScanOutcome { status: ScanStatus::Unreadable, error: Some(reason), unusable, ..outcome };
-            return Ok((outcome, Vec::new()));
+            return Ok((outcome, Vec::new(), decoded_at));
         }
     };
     outcome.phash = Some(perceptual_hash(&picture));
@@ -298,7 +314,7 @@ fn see(
             outcome.updates.push(GivenFaceUpdate { face_id, found });
         }
     }
-    Ok((outcome, crops))
+    Ok((outcome, crops, decoded_at))
 }
 
 /// Each given face with the detection that shows it: one whose centre lies in the given box and the other way round, the

@@ -1,18 +1,21 @@
 //! What does the annotation page ask for while somebody works?
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use affectory_catalog::{AnswerAct, AnswerEvent, EventOutcome, FaceRequest, PoolRow, PoolState, Suggestion};
-use affectory_core::{Arousal, Expression, FaceId, PoolId, Valence};
+use affectory_core::{Arousal, Expression, FaceId, PoolId, Valence, WAY};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use tracing::Level;
 
 use crate::access::Visitor;
 use crate::app::App;
 use crate::failure::{ApiError, WebError};
+use crate::way;
 
 /// How long a face stays with an annotator who does not come back, ms.
 pub(crate) const LEASE_MS: i64 = 60 * 60_000;
@@ -153,12 +156,21 @@ pub(crate) async fn events(
     if events.len() > MOST_EVENTS {
         return Err(ApiError(WebError::Invalid(format!("at most {MOST_EVENTS} events at a time"))));
     }
-    let now_ms = app.now_ms();
+    let (began, now_ms) = (Instant::now(), app.now_ms());
     let checked: Vec<Result<AnswerEvent, String>> =
         events.iter().map(|event| checked(event, &visitor, now_ms)).collect();
     let good: Vec<AnswerEvent> = checked.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
     let pools: std::collections::BTreeSet<PoolId> = good.iter().map(|event| event.pool_id).collect();
-    let mut outcomes = app.recorder.record(good).await?.into_iter();
+    let followed = tracing::enabled!(target: WAY, Level::INFO).then(|| good.clone());
+    let outcomes = app.recorder.record(good).await?;
+    if let Some(events) = followed {
+        let recorded = events.into_iter().zip(&outcomes);
+        let recorded = recorded.filter(|(_, outcome)| matches!(outcome, EventOutcome::Recorded(_)));
+        let events = recorded.map(|(event, _)| event).collect();
+        // The annotator does not wait for it.
+        tokio::spawn(way::tell(Arc::clone(&app), events, (now_ms, began, Instant::now())));
+    }
+    let mut outcomes = outcomes.into_iter();
     let mut assisted = std::collections::BTreeMap::new();
     let mut last_pool = None;
     for pool in pools {

@@ -23,6 +23,7 @@ mod operations;
 mod post;
 mod recorder;
 mod watch;
+mod way;
 
 mod routes;
 

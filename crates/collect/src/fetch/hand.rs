@@ -23,7 +23,16 @@ pub(super) struct Done {
     pub(super) candidate: CandidateRow,
     pub(super) result: Result<Got, Fault>,
     pub(super) crawl_delay: Option<Duration>,
-    pub(super) elapsed_ms: u64,
+    pub(super) times: Times,
+}
+
+/// When what happened.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub(super) began: Instant,
+    /// When the host had answered, or had not.
+    pub(super) answered: Instant,
+    pub(super) ended: Instant,
 }
 
 /// What came.
@@ -42,20 +51,21 @@ pub(super) enum Fault {
 impl Hand {
     pub(super) async fn fetch(&self, candidate: CandidateRow) -> Done {
         let began = Instant::now();
+        let mut answered = began;
         // It was normalised when it was found; a database is outside input all the same.
         let (result, crawl_delay) = match normalize(&candidate.url, None) {
-            Ok(url) => (self.got(&candidate, &url).await, self.client.crawl_delay(&url)),
+            Ok(url) => (self.got(&candidate, &url, &mut answered).await, self.client.crawl_delay(&url)),
             Err(refusal) => (Err(Fault::Fetch(refusal.into())), None),
         };
-        let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Done { candidate, result, crawl_delay, elapsed_ms }
+        Done { candidate, result, crawl_delay, times: Times { began, answered, ended: Instant::now() } }
     }
 
-    async fn got(&self, candidate: &CandidateRow, url: &url::Url) -> Result<Got, Fault> {
+    async fn got(&self, candidate: &CandidateRow, url: &url::Url, answered: &mut Instant) -> Result<Got, Fault> {
         let known = Validators { etag: candidate.etag.clone(), last_modified: candidate.last_modified.clone() };
         let has_validators = known != Validators::default();
-        let fetched = self.client.fetch(url, has_validators.then_some(&known)).await.map_err(Fault::Fetch)?;
-        let fetched = match fetched {
+        let fetched = self.client.fetch(url, has_validators.then_some(&known)).await;
+        *answered = Instant::now();
+        let fetched = match fetched.map_err(Fault::Fetch)? {
             Fetched::Image(fetched) => fetched,
             Fetched::NotModified { final_url } => return Ok(Got::Unchanged { final_url: final_url.into() }),
         };

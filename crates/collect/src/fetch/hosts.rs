@@ -1,6 +1,7 @@
 //! Where does a run of fetching get its hosts from, and who is told when it is done with them?
 
 use std::future::Future;
+use std::sync::Arc;
 
 use affectory_catalog::Catalog;
 
@@ -13,6 +14,8 @@ pub struct HostShare {
     pub host: String,
     /// Candidates to be taken from its queue, at most.
     pub at_most: u32,
+    /// The shard it came with, by its hash.
+    pub shard: Option<Arc<str>>,
 }
 
 /// Gives leased hosts out, and takes them back.
@@ -45,7 +48,7 @@ pub struct CatalogHosts<'a> {
 impl HostSource for CatalogHosts<'_> {
     async fn take(&mut self, room: u32, now_ms: i64, lease_ms: i64) -> Result<Vec<HostShare>, CollectError> {
         let hosts = self.catalog.claim_hosts(self.worker, room, now_ms, lease_ms).await?;
-        Ok(hosts.into_iter().map(|host| HostShare { host, at_most: u32::MAX }).collect())
+        Ok(hosts.into_iter().map(|host| HostShare { host, at_most: u32::MAX, shard: None }).collect())
     }
 
     async fn give_back(&mut self, hosts: &[String], _is_done: bool) -> Result<(), CollectError> {

@@ -21,7 +21,8 @@ const MAX_BACKOFF_MS: u64 = 24 * 60 * 60 * 1000;
 /// # Errors
 /// If the store failed, which is no outcome of the candidate's.
 pub(super) fn record_of(done: Done, seed: u64, now_ms: i64) -> Result<FetchRecord, CatalogError> {
-    let Done { candidate, result, elapsed_ms, .. } = done;
+    let Done { candidate, result, times, .. } = done;
+    let elapsed_ms = u64::try_from((times.ended - times.began).as_millis()).unwrap_or(u64::MAX);
     let mut record = FetchRecord {
         id: candidate.id,
         end: FetchEnd::Rejected,

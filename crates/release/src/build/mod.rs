@@ -13,9 +13,10 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use affectory_catalog::{NewRelease, Project, ReleaseRow};
-use affectory_core::LabelSet;
+use affectory_core::{LabelSet, WAY};
 
 use crate::ReleaseError;
 use crate::names::check_name;
@@ -84,6 +85,7 @@ pub struct BuiltRelease {
 /// # Errors
 /// If the name is taken, nothing qualifies, or the project cannot be written.
 pub async fn build(project: &Project, options: &BuildOptions, now_ms: i64) -> Result<BuiltRelease, ReleaseError> {
+    let began = Instant::now();
     check_name(&options.name)?;
     if let Some(distance) = options.duplicate_distance.filter(|distance| *distance > MAX_DISTANCE) {
         return Err(ReleaseError::BadDistance(distance));
@@ -119,6 +121,18 @@ pub async fn build(project: &Project, options: &BuildOptions, now_ms: i64) -> Re
         parameters: written.parameters,
     };
     let row = project.catalog.record_release(&release, &written.rows, now_ms).await?;
+    let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    // One step for all its images: there may be ten million.
+    tracing::info!(
+        target: WAY,
+        step = "release build",
+        hash = row.release.manifest_sha256.as_str(),
+        brings = "release build",
+        ago_us = took_us,
+        took_us,
+        n_items = row.n_items,
+        n_groups = facts.n_groups,
+    );
     Ok(BuiltRelease {
         row,
         folder: written.folder,

@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use affectory_catalog::{ImportItem, ImportOutcome, NewFace, NewImage, NewSighting, Project};
-use affectory_core::{BoundingBox, Progress, Stop};
+use affectory_core::{BoundingBox, Progress, Stop, WAY};
 use affectory_imaging::{Limits, decode, perceptual_hash, sha256};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use rayon::prelude::*;
+use tracing::Level;
 
 use super::labels::check_box;
 use super::sighted::{Known, Verdict};
@@ -99,9 +101,12 @@ pub async fn import(
     Ok(summary)
 }
 
-/// A batch that is ready to be stored.
+/// An image that is ready to be stored, and when its reading began and ended.
+type Ready = (Bytes, ImportItem, [Instant; 2]);
+
+/// A batch of them.
 struct Prepared {
-    items: Vec<(Bytes, ImportItem)>,
+    items: Vec<Ready>,
     rejects: Vec<Reject>,
     skipped: u64,
     rest: Candidates,
@@ -151,7 +156,8 @@ fn read_candidate(
     verdict: &Verdict,
     source: &str,
     limits: &Limits,
-) -> (Option<(Bytes, ImportItem)>, Vec<Reject>) {
+) -> (Option<Ready>, Vec<Reject>) {
+    let began = Instant::now();
     let Candidate { file, line, path, bytes, given_split, page_url, license, faces } = candidate;
     let alone = |reason: &str| {
         let reason = if file == path { reason.to_owned() } else { format!("{path}: {reason}") };
@@ -193,26 +199,48 @@ fn read_candidate(
         size_bytes: bytes.len() as u64,
     };
     let sighting = NewSighting { source: source.to_owned(), path, page_url, license, given_split };
-    (Some((bytes.into(), ImportItem { image, sighting, faces: kept })), rejects)
+    (Some((bytes.into(), ImportItem { image, sighting, faces: kept }, [began, Instant::now()])), rejects)
 }
 
 /// Objects first, rows after: a row never names an object that is not there.
-async fn record(project: &Project, ready: &[(Bytes, ImportItem)], now_ms: i64) -> Result<ImportOutcome, ReleaseError> {
+async fn record(project: &Project, ready: &[Ready], now_ms: i64) -> Result<ImportOutcome, ReleaseError> {
     if ready.is_empty() {
         return Ok(ImportOutcome::default());
     }
     put_all(project, ready).await?;
-    let items: Vec<ImportItem> = ready.iter().map(|(_, item)| item.clone()).collect();
+    let items: Vec<ImportItem> = ready.iter().map(|(_, item, _)| item.clone()).collect();
     let outcome = project.catalog.record_import(&items, now_ms).await?;
     if outcome.restored > 0 {
         // The store may have dropped them after we found them there.
         put_all(project, ready).await?;
     }
+    if tracing::enabled!(target: WAY, Level::INFO) {
+        ready.iter().for_each(|(_, item, times)| tell(item, *times));
+    }
     Ok(outcome)
 }
 
-async fn put_all(project: &Project, ready: &[(Bytes, ImportItem)]) -> Result<(), ReleaseError> {
-    stream::iter(ready.iter().map(|(bytes, _)| project.store.put(bytes.clone())))
+/// For whoever follows an image that has just been recorded. Its path is not told: it may hold a name.
+fn tell(item: &ImportItem, [began, read]: [Instant; 2]) {
+    let us = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let all_us = us(began.elapsed());
+    tracing::info!(
+        target: WAY,
+        step = "import",
+        hash = item.image.sha256.as_str(),
+        brings = "image",
+        ago_us = all_us,
+        took_us = all_us,
+        part.read = us(read - began),
+        part.record = us(read.elapsed()),
+        bytes = item.image.size_bytes,
+        n_faces = item.faces.len() as u64,
+        source = item.sighting.source.as_str(),
+    );
+}
+
+async fn put_all(project: &Project, ready: &[Ready]) -> Result<(), ReleaseError> {
+    stream::iter(ready.iter().map(|(bytes, ..)| project.store.put(bytes.clone())))
         .buffer_unordered(WRITES_IN_FLIGHT)
         .try_for_each(|_| async { Ok(()) })
         .await?;

@@ -1,10 +1,11 @@
 //! Does an annotator see what they should, when they should?
 
 use affectory_catalog::{Role, Suggestion, SureSuggestion};
-use affectory_core::{Expression, FaceId};
+use affectory_core::{Expression, FaceId, WAY};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use super::challenge::Said;
 use super::{Lab, pool_of};
 
 fn answer(pool: i64, face: i64) -> Value {
@@ -59,4 +60,33 @@ async fn the_figures_follow_the_answers() {
     assert!(page.contains("2 / 2"), "the pool is done: {page}");
     let (_, given) = lab.api(&format!("/api/pools/{}/next", lab.pool), json!({ "n": 2 }), &annotator).await;
     assert_eq!(given["state"], "finished");
+}
+
+#[tokio::test]
+async fn whoever_follows_an_image_learns_that_it_was_annotated_and_not_by_whose_name_or_how() {
+    let said = Said::default();
+    let sink = said.clone();
+    let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || sink.clone()).finish();
+    let _logging = tracing::subscriber::set_default(lines);
+    let lab = Lab::new().await;
+    let annotator = lab.browser(Role::Annotator).await;
+    let (_, given) = lab.api(&format!("/api/pools/{}/next", lab.pool), json!({ "n": 1 }), &annotator).await;
+    let face = given["faces"][0]["face"].as_i64().unwrap();
+    let image = lab.app.project.catalog.find_face_picture(FaceId(face)).await.unwrap().unwrap().image_sha256;
+    // Sent twice, it is one answer.
+    for _ in 0..2 {
+        lab.api("/api/events", answer(lab.pool.0, face), &annotator).await;
+    }
+    let told = loop {
+        let text = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+        let told: Vec<String> = text.lines().filter(|line| line.contains(WAY)).map(str::to_owned).collect();
+        if !told.is_empty() {
+            break told;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    };
+    let line = &told[0];
+    assert!(told.len() == 1 && line.contains(&format!("step=\"annotate\" hash=\"{image}\"")), "{told:?}");
+    assert!(line.contains("part.look=700000") && line.contains(&format!("face={face} annotator=")), "{line}");
+    assert!(!line.contains("lab.org") && !line.contains("expression"), "{line}");
 }

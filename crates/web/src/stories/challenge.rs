@@ -175,7 +175,7 @@ async fn a_file_comes_in_only_with_the_page_s_token_and_within_the_limit() {
 
 /// Log lines of this test's own.
 #[derive(Clone, Default)]
-struct Said(std::sync::Arc<Mutex<Vec<u8>>>);
+pub(super) struct Said(pub(super) std::sync::Arc<Mutex<Vec<u8>>>);
 
 impl std::io::Write for Said {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
