@@ -14,7 +14,6 @@ use std::time::Instant;
 const PARTS: usize = 4;
 const EPOCHS: &str = "2";
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark needs a clock and asks for its size")]
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     let recipe = args.iter().find(|arg| arg.parse::<u32>().is_err()).map_or("affectory-s", String::as_str);
