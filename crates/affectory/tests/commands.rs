@@ -258,6 +258,11 @@ fn a_training_killed_ten_times_ends_with_the_same_weights() {
     }
 }
 
+fn last_checkpoint(run: &Path) -> Option<PathBuf> {
+    let checkpoints = std::fs::read_dir(run.join("checkpoints")).ok()?.map(|entry| entry.unwrap().path());
+    checkpoints.filter(|path| path.extension().is_none()).max()
+}
+
 /// What travels between processes is added up as one process adds: their number changes no bit, nor does a kill.
 #[test]
 fn two_processes_train_what_one_would_and_go_on_after_one_was_killed() {
@@ -268,7 +273,7 @@ fn two_processes_train_what_one_would_and_go_on_after_one_was_killed() {
     done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
     manifest_of(&project, "r");
     let recipe = folder.path().join("tiny.toml");
-    let knobs = "widths = [8, 16]\nblocks = [1, 1]\ninput_side = 24\nepochs = 5\nbatch_size = 16\nmixup = 0.2\n\
+    let knobs = "widths = [8, 16]\nblocks = [1, 1]\ninput_side = 24\nepochs = 8\nbatch_size = 16\nmixup = 0.2\n\
                  imbalance = \"up-sampling\"\nema_decay = 0.9\nbatch_parts = 4\n";
     std::fs::write(&recipe, knobs).unwrap();
     let train = |run: &'static str, more: &[&str]| {
@@ -277,9 +282,7 @@ fn two_processes_train_what_one_would_and_go_on_after_one_was_killed() {
         command.args(more).env("AFFECTORY_TRAIN_TOKEN", "a secret of the laboratory");
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
-    let began = std::time::Instant::now();
     done(&train("alone", &[]).wait_with_output().unwrap());
-    let length = began.elapsed();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let meet = format!("127.0.0.1:{port}");
     let both = |settings: [&str; 2]| -> Vec<std::process::Child> {
@@ -296,8 +299,13 @@ fn two_processes_train_what_one_would_and_go_on_after_one_was_killed() {
         assert!(line.contains("process 0 trains another release, recipe, knob or seed"), "{line}");
     }
     for killed in 0..2 {
+        let before = last_checkpoint(&project.join("runs/together"));
         let mut children = both(usual);
-        std::thread::sleep(length.mul_f64(0.7));
+        // They have met and done an epoch: before that, each would wait for the other to come.
+        while last_checkpoint(&project.join("runs/together")) == before {
+            assert!(children[0].try_wait().unwrap().is_none(), "it ended without an epoch");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         assert!(children[killed].try_wait().unwrap().is_none(), "it is over before it was killed");
         children[killed].kill().unwrap();
         let other = children.remove(1 - killed).wait_with_output().unwrap();
