@@ -606,8 +606,13 @@ mod tests {
         Seat { number, size, address: format!("127.0.0.1:{port}"), token, nonce: number as u64 + 7 }
     }
 
+    /// Below the system's own range, from which others' connections take theirs meanwhile.
     fn free_port() -> u16 {
-        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let port =
+            || 18_000 + ((u64::from(std::process::id()) + 7 * NEXT.fetch_add(1, Ordering::Relaxed)) % 2_000) as u16;
+        let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        std::iter::repeat_with(port).find(is_free).unwrap()
     }
 
     async fn gathered(size: usize) -> Vec<Arc<Meeting>> {
