@@ -226,19 +226,24 @@ fn refused_because(project: &Path, word: &str) -> bool {
     String::from_utf8_lossy(&output.stderr).contains(word)
 }
 
-#[test]
-fn a_training_killed_ten_times_ends_with_the_same_weights() {
-    let folder = tempfile::tempdir().unwrap();
-    let faces = drawn_faces(folder.path(), 150);
-    let project = folder.path().join("p");
+/// A project with a release `r`, and a small recipe with everything that draws at random or remembers: dropout, mixed faces,
+/// repeated faces, momentum, the running average.
+fn something_to_learn(folder: &Path, more_knobs: &str) -> (PathBuf, PathBuf) {
+    let faces = drawn_faces(folder, 150);
+    let (project, recipe) = (folder.join("p"), folder.join("tiny.toml"));
     done(&run(&["init", text(&project), "--catalog", &catalogue::catalog()]));
     done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
     manifest_of(&project, "r");
-    let recipe = folder.path().join("tiny.toml");
-    // Everything that draws at random or remembers: dropout, mixed faces, repeated faces, momentum, the running average.
-    let knobs = "widths = [8, 16]\nblocks = [1, 1]\ninput_side = 24\nepochs = 5\nbatch_size = 16\nmixup = 0.2\n\
+    let knobs = "widths = [8, 16]\nblocks = [1, 1]\ninput_side = 24\nbatch_size = 16\nmixup = 0.2\n\
                  imbalance = \"up-sampling\"\nema_decay = 0.9\n";
-    std::fs::write(&recipe, knobs).unwrap();
+    std::fs::write(&recipe, format!("{knobs}{more_knobs}")).unwrap();
+    (project, recipe)
+}
+
+#[test]
+fn a_training_killed_ten_times_ends_with_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let (project, recipe) = something_to_learn(folder.path(), "epochs = 5\n");
     let train = |run: &'static str| {
         ["--project", text(&project), "train", "--release", "r", "--recipe", text(&recipe), "--run", run]
     };
@@ -267,15 +272,7 @@ fn last_checkpoint(run: &Path) -> Option<PathBuf> {
 #[test]
 fn two_processes_train_what_one_would_and_go_on_after_one_was_killed() {
     let folder = tempfile::tempdir().unwrap();
-    let faces = drawn_faces(folder.path(), 150);
-    let project = folder.path().join("p");
-    done(&run(&["init", text(&project), "--catalog", &catalogue::catalog()]));
-    done(&run(&["--project", text(&project), "import", "folder", text(&faces)]));
-    manifest_of(&project, "r");
-    let recipe = folder.path().join("tiny.toml");
-    let knobs = "widths = [8, 16]\nblocks = [1, 1]\ninput_side = 24\nepochs = 8\nbatch_size = 16\nmixup = 0.2\n\
-                 imbalance = \"up-sampling\"\nema_decay = 0.9\nbatch_parts = 4\n";
-    std::fs::write(&recipe, knobs).unwrap();
+    let (project, recipe) = something_to_learn(folder.path(), "epochs = 8\nbatch_parts = 4\n");
     let train = |run: &'static str, more: &[&str]| {
         let mut command = affectory();
         command.args(["--project", text(&project), "train", "--release", "r", "--recipe", text(&recipe), "--run", run]);
