@@ -724,7 +724,7 @@ pub struct Train {
     #[arg(long, default_value_t = 1, requires = "meet")]
     pub processes: usize,
     /// Which of them this is, from 0; process 0 keeps the run's folder
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, requires = "meet")]
     pub process: usize,
     /// Where process 0 listens: for itself an address and a port (0.0.0.0:7701), for the others HOST:7701
     #[arg(long, value_name = "ADDRESS")]

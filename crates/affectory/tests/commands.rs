@@ -53,6 +53,8 @@ fn drawn_faces(folder: &Path, n_faces: u32) -> PathBuf {
 fn a_mistyped_flag_and_a_missing_file_are_one_line() {
     assert!(refused(&run(&["train", "--relase", "x"]), 2).contains("--relase"));
     assert!(refused(&run(&["import", "tfrecord", "x"]), 2).contains("tfrecord"));
+    // It would train alone, and then say that another process keeps the run.
+    assert!(refused(&run(&["train", "--release", "r", "--process", "1"]), 2).contains("--meet"));
     let line = refused(&run(&["evaluate", "--truth", "no/such.csv", "--predictions", "p.csv"]), 1);
     assert!(line.contains("no/such.csv"), "{line}");
     let folder = tempfile::tempdir().unwrap();
