@@ -6,6 +6,7 @@ mod challenge;
 mod hostile;
 mod operations;
 mod portal;
+mod said;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,7 +5,7 @@ use affectory_core::{Expression, FaceId, WAY};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::challenge::Said;
+use super::said::Said;
 use super::{Lab, pool_of};
 
 fn answer(pool: i64, face: i64) -> Value {
@@ -64,10 +64,7 @@ async fn the_figures_follow_the_answers() {
 
 #[tokio::test]
 async fn whoever_follows_an_image_learns_that_it_was_annotated_and_not_by_whose_name_or_how() {
-    let said = Said::default();
-    let sink = said.clone();
-    let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || sink.clone()).finish();
-    let _logging = tracing::subscriber::set_default(lines);
+    let said = Said::listen();
     let lab = Lab::new().await;
     let annotator = lab.browser(Role::Annotator).await;
     let (_, given) = lab.api(&format!("/api/pools/{}/next", lab.pool), json!({ "n": 1 }), &annotator).await;
@@ -77,16 +74,16 @@ async fn whoever_follows_an_image_learns_that_it_was_annotated_and_not_by_whose_
     for _ in 0..2 {
         lab.api("/api/events", answer(lab.pool.0, face), &annotator).await;
     }
-    let told = loop {
-        let text = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
-        let told: Vec<String> = text.lines().filter(|line| line.contains(WAY)).map(str::to_owned).collect();
+    let mut told = Vec::new();
+    for _ in 0..1_000 {
+        told = said.text().lines().filter(|line| line.contains(WAY)).map(str::to_owned).collect();
         if !told.is_empty() {
-            break told;
+            break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    };
-    let line = &told[0];
-    assert!(told.len() == 1 && line.contains(&format!("step=\"annotate\" hash=\"{image}\"")), "{told:?}");
+    }
+    let [line] = &told[..] else { panic!("told {} times: {told:?}", told.len()) };
+    assert!(line.contains(&format!("step=\"annotate\" hash=\"{image}\"")), "{line}");
     assert!(line.contains("part.look=700000") && line.contains(&format!("face={face} annotator=")), "{line}");
     assert!(!line.contains("lab.org") && !line.contains("expression"), "{line}");
 }

@@ -1,7 +1,6 @@
 //! Does a challenge run from the first team to the final table, and does nothing on the way say a label?
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 
 use affectory_catalog::{ChallengeMetric, ChallengeTask, Half, Role, SubmissionState};
 use affectory_core::{Expression, LabelSet, SubmissionId};
@@ -10,6 +9,7 @@ use affectory_portal::challenge::{ChallengeError, ChallengeKey, ChallengeRequest
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 
+use super::said::Said;
 use super::{Browser, Lab, NOW_MS, request, text};
 use crate::access::Access;
 use crate::routes::routes;
@@ -173,30 +173,11 @@ async fn a_file_comes_in_only_with_the_page_s_token_and_within_the_limit() {
     assert_eq!(lab.app.project.catalog.list_queued(challenge.id, 9).await.unwrap().len(), 1);
 }
 
-/// Log lines of this test's own.
-#[derive(Clone, Default)]
-pub(super) struct Said(pub(super) std::sync::Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Said {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Everything that a person, a program or a thief of the database can read is searched for the truth's values, whose
 /// digits are like nothing else's, and for an image's name beside a category's that no submission gave it.
 #[tokio::test]
 async fn no_page_error_log_or_dump_says_a_label() {
-    let said = Said::default();
-    let sink = said.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || sink.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let said = Said::listen();
     let lab = Lab::new().await;
     made(&lab).await;
     let mut heard: Vec<(String, String)> = Vec::new();
@@ -265,7 +246,7 @@ async fn no_page_error_log_or_dump_says_a_label() {
         let bytes = std::fs::read(lab.app.project.root.join(name)).unwrap_or_default();
         heard.push((name.into(), String::from_utf8_lossy(&bytes).into_owned()));
     }
-    let log = String::from_utf8_lossy(&said.0.lock().unwrap()).into_owned();
+    let log = said.text();
     heard.push(("the log".into(), log));
 
     let values: HashSet<String> =
