@@ -48,7 +48,8 @@ async fn the_figures_follow_the_answers() {
         assert_eq!(status, StatusCode::OK);
     }
     let reviewer = lab.browser(Role::Reviewer).await;
-    loop {
+    for round in 0.. {
+        assert!(round < 200, "the figures did not follow within ten seconds");
         let (status, page) = lab.get("/api/agreement", &reviewer).await;
         let figures: Value = serde_json::from_str(&page).unwrap();
         if status == StatusCode::OK && figures["n_annotations"] == 2 {
