@@ -648,6 +648,8 @@ pub enum ReleaseCommand {
     Verify(ReleaseName),
     /// Write a release in another database's layout
     Export(ReleaseExport),
+    /// Put a release's images together in large files of the store, for `train --packed`
+    Pack(ReleasePack),
     /// Withdraw an image from every later delivery
     Withdraw(ReleaseWithdraw),
 }
@@ -689,6 +691,15 @@ pub struct ReleaseExport {
 }
 
 #[derive(Debug, Args)]
+pub struct ReleasePack {
+    /// Name of the release
+    pub name: String,
+    /// Images of a file, about [default: 1000, or as it was begun]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub images_per_pack: Option<u32>,
+}
+
+#[derive(Debug, Args)]
 pub struct ReleaseWithdraw {
     /// SHA-256 of the image
     pub image: String,
@@ -720,6 +731,9 @@ pub struct Train {
     /// Memory for crops kept between epochs, MiB
     #[arg(long, default_value_t = 2048)]
     pub crop_memory: u64,
+    /// Read images out of packs (`release pack`), and go through them in their order
+    #[arg(long)]
+    pub packed: bool,
     /// Processes that train this run together, on this or on other machines (docs/workers.md)
     #[arg(long, default_value_t = 1, requires = "meet")]
     pub processes: usize,

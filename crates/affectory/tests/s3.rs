@@ -122,6 +122,59 @@ fn the_whole_way_on_a_bucket_ends_as_on_a_disk_with_a_server_that_is_away_at_tim
     assert_eq!(manifest(&near), manifest(&far));
 }
 
+/// Whoever trains from packs asks the bucket for some large files and for no image by itself, and ends as on a disk.
+#[test]
+fn a_packed_release_is_trained_from_large_files_and_a_withdrawal_changes_one_of_them() {
+    let (s3, folder) = (S3::start(), tempfile::tempdir().unwrap());
+    let faces = drawn_faces(folder.path(), 150);
+    let (near, far) = (folder.path().join("near"), folder.path().join("far"));
+    let place = s3.place("lab/packed");
+    let tiny = ["widths=[4]", "blocks=[1]", "input_side=24", "batch_size=16", "batch_parts=2"];
+    let tiny: Vec<&str> = tiny.iter().flat_map(|knob| ["--set", *knob]).collect();
+    let train = |run: &'static str| {
+        [&["train", "--release", "r", "--epochs", "2", "--packed", "--run", run], &tiny[..]].concat()
+    };
+    let at = |project: &Path, args: &[&str]| {
+        let variables = if project == near { Vec::new() } else { s3.variables() };
+        run(&variables, &[&["--project", project.to_str().unwrap()], args].concat())
+    };
+    done(&run(&[], &["init", near.to_str().unwrap()]));
+    done(&run(&s3.variables(), &["init", far.to_str().unwrap(), "--objects", &place]));
+    for project in [&near, &far] {
+        done(&at(project, &["import", "folder", faces.to_str().unwrap()]));
+        done(&at(project, &["release", "build", "r"]));
+        assert!(refused(&at(project, &train("one"))).contains("run `affectory release pack r`"));
+        let told = done(&at(project, &["--json", "release", "pack", "r", "--images-per-pack", "20"]));
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert!(told["n_packs"].as_u64() >= Some(7) && told["n_written"] == told["n_packs"], "{told}");
+        assert!(
+            refused(&at(project, &["release", "pack", "r", "--images-per-pack", "30"])).contains("20 images a pack")
+        );
+    }
+    let n_before = s3.asked().len();
+    done(&at(&far, &train("one")));
+    let asked = s3.asked().split_off(n_before);
+    assert!(asked.iter().any(|line| line.contains("packs/r/train-00000.tar")), "{asked:?}");
+    assert!(asked.iter().all(|line| !line.contains("GET") || line.contains("packs/")), "{asked:?}");
+    assert!(asked.len() < 60, "{} requests for 151 images", asked.len());
+    done(&at(&near, &train("one")));
+    let model =
+        |project: &Path, run: &str| std::fs::read(project.join("runs").join(run).join("model.safetensors")).unwrap();
+    assert!(model(&near, "one") == model(&far, "one"));
+
+    let manifest = std::fs::read_to_string(far.join("releases/r/manifest.csv")).unwrap();
+    let of_training = manifest.lines().find(|line| line.contains(",train,")).unwrap();
+    let image = of_training.split(',').nth(1).unwrap();
+    done(&at(&far, &["release", "withdraw", image, "--reason", "asked for"]));
+    assert!(refused(&at(&far, &train("two"))).contains("not as it is now"));
+    let told: serde_json::Value = serde_json::from_str(&done(&at(&far, &["--json", "release", "pack", "r"]))).unwrap();
+    assert_eq!(told["n_written"], 1);
+    done(&at(&far, &train("two")));
+    let packs = std::fs::read_dir(s3.file("lab/packed/packs/r")).unwrap().map(|entry| entry.unwrap().path());
+    let holds = |path: PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(image);
+    assert!(!packs.into_iter().any(holds), "a withdrawn image is in no pack");
+}
+
 #[test]
 fn a_user_whose_bucket_does_not_work_reads_one_line_without_a_secret() {
     let (s3, folder) = (S3::start(), tempfile::tempdir().unwrap());

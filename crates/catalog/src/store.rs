@@ -1,5 +1,6 @@
 //! Where do the bytes of images lie? Under their SHA-256, written once, never changed: in a folder, or in a bucket.
 
+mod packs;
 mod s3;
 mod shared;
 

@@ -39,6 +39,9 @@ pub struct RunIdentity {
     pub seed: u64,
     /// Whether valence and arousal of the release are a proxy.
     pub is_proxy: bool,
+    /// Whether faces come in the order of packs, which is another order with another result.
+    #[serde(default)]
+    pub is_packed: bool,
     /// Version of the program that began the run.
     pub version: String,
 }

@@ -28,6 +28,9 @@ pub struct Sample {
     pub arousal: Option<f32>,
     /// What the item is for.
     pub split: Split,
+    /// Where the image's bytes lie together with others': faces of one pack are read soon after each other. 0 for all where
+    /// an image is had as soon as another.
+    pub pack: u32,
 }
 
 /// Reads the bytes of an image by its name in [`Sample::image`].
@@ -165,6 +168,7 @@ mod tests {
             valence: None,
             arousal: Some(0.5),
             split: Split::Train,
+            pack: 0,
         }
     }
 

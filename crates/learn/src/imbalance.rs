@@ -117,6 +117,7 @@ mod tests {
             valence: None,
             arousal: None,
             split: Split::Train,
+            pack: 0,
         };
         let happy = vec![of(Expression::Happy); 6];
         let samples = [happy, vec![of(Expression::Sad); 4], vec![of(Expression::Fear); 1], vec![of(Expression::Anger)]];

@@ -31,6 +31,7 @@ pub use checkpoint::{Epoch, RunIdentity};
 pub use data::{ReadImage, Sample, face_crop};
 pub use error::LearnError;
 pub use export::{ModelFormat, export_model};
+pub use loader::OPEN_PACKS;
 pub use predict::{ModelCard, Prediction, Predictor, model_bytes, model_sha256};
 pub use recipe::{Colour, Recipe};
 pub use scores::{Guess, Scores, answers_csv, predictions_csv, truth_csv, votes_csv};

@@ -18,6 +18,9 @@ use crate::imbalance::Balance;
 use crate::recipe::Recipe;
 use crate::team::Turn;
 
+/// Packs whose faces are mixed with each other; a reader does well to keep twice as many open, and some a thread.
+pub const OPEN_PACKS: usize = 8;
+
 /// A step's worth of faces, flat and ready to become tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
@@ -64,13 +67,7 @@ impl Batches {
     /// Starts the threads. A shuffled pass leaves out the last, smaller batch (batch statistics of a few
     /// faces are noise) unless it is the only one; a pass in order has every face.
     pub fn start(faces: &Arc<Faces>, plan: Plan) -> Self {
-        let mut order: Vec<usize> = match (&plan.balance, plan.seed) {
-            (Some(balance), Some(seed)) => balance.faces(seed),
-            _ => (0..faces.len()).collect(),
-        };
-        if let Some(seed) = plan.seed {
-            order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-        }
+        let order = order(faces, &plan);
         let size = plan.recipe.batch_size;
         let whole = order.len() / size;
         let n_batches = if plan.seed.is_some() && whole > 0 { whole } else { order.len().div_ceil(size) };
@@ -132,6 +129,51 @@ impl Iterator for Batches {
             };
         }
     }
+}
+
+/// The faces of a pass. A shuffled one goes through the packs in a random order, and mixes the faces of [`OPEN_PACKS`] at a time,
+/// which is all of them where nothing is packed.
+fn order(faces: &Faces, plan: &Plan) -> Vec<usize> {
+    let order: Vec<usize> = match (&plan.balance, plan.seed) {
+        (Some(balance), Some(seed)) => balance.faces(seed),
+        _ => (0..faces.len()).collect(),
+    };
+    let mut packs: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for face_idx in order {
+        packs.entry(faces.samples()[face_idx].pack).or_default().push(face_idx);
+    }
+    let mut packs: Vec<Vec<usize>> = packs.into_values().collect();
+    let Some(seed) = plan.seed else { return packs.concat() };
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    packs.shuffle(&mut rng);
+    // Where a batch is dealt, every part has packs of its own, so that a process fetches its own and not all.
+    let n_parts = plan.recipe.batch_parts.max(1);
+    let n_streams = if packs.len() < n_parts { 1 } else { n_parts };
+    let streams: Vec<Vec<usize>> = (0..n_streams)
+        .map(|stream| {
+            let own: Vec<&Vec<usize>> = packs.iter().skip(stream).step_by(n_streams).collect();
+            let mixed = own.chunks(OPEN_PACKS).flat_map(|open| {
+                let mut mixed: Vec<usize> = open.iter().flat_map(|pack| pack.iter().copied()).collect();
+                mixed.shuffle(&mut rng);
+                mixed
+            });
+            mixed.collect()
+        })
+        .collect();
+    let dealt = match &streams[..] {
+        [_] => Vec::new(),
+        streams => dealt(streams, plan.recipe.batch_size / n_parts),
+    };
+    // Too few for a part of each: then all draw from all.
+    if dealt.is_empty() { streams.concat() } else { dealt }
+}
+
+/// Batches that take their parts from one stream each, for as long as all have some.
+fn dealt(streams: &[Vec<usize>], part_size: usize) -> Vec<usize> {
+    let n_batches = streams.iter().map(|stream| stream.len() / part_size).min().unwrap_or(0);
+    let part =
+        |batch_idx: usize, stream: &Vec<usize>| stream[batch_idx * part_size..(batch_idx + 1) * part_size].to_vec();
+    (0..n_batches).flat_map(|batch_idx| streams.iter().flat_map(move |stream| part(batch_idx, stream))).collect()
 }
 
 /// How many faces are read at a time, and which of these places in the order, one after the other.
@@ -232,6 +274,7 @@ mod tests {
                 valence: Some(0.1),
                 arousal: None,
                 split: Split::Train,
+                pack: 0,
             })
             .collect();
         let read = Arc::new(|name: &str| {

@@ -190,6 +190,7 @@ mod tests {
             valence: None,
             arousal: None,
             split: Split::Valid,
+            pack: 0,
         };
         let labels = LabelSet::parse("happy,sad,contempt")?;
         let csv = |answer| answers_csv(std::slice::from_ref(&sample), &[answer], &labels);

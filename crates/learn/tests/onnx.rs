@@ -37,6 +37,7 @@ fn random_model(recipe: &Recipe) -> Vec<u8> {
         labels: labels.to_string(),
         seed: 1,
         is_proxy: true,
+        is_packed: false,
         version: "0".into(),
     };
     let card = ModelCard {

@@ -61,6 +61,33 @@ pub enum ReleaseError {
         /// What is wrong.
         reason: String,
     },
+    /// A pack, or the list of packs, that cannot be used.
+    #[error("{name} in the store: {reason}; `affectory release pack` writes again what is removed")]
+    DamagedPack {
+        /// Its name in the store.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Packs of another size than was asked for.
+    #[error(
+        "release `{name}` is packed already, {found} images a pack and not {wanted}: leave --images-per-pack out to go on, or \
+         remove packs/{name} from the store"
+    )]
+    PackedOtherwise {
+        /// The release.
+        name: String,
+        /// Images of a pack.
+        found: u32,
+        /// Those asked for.
+        wanted: u32,
+    },
+    /// Packs are missing, or older than the last withdrawal.
+    #[error("release `{0}` is not packed, or not as it is now: run `affectory release pack {0}`")]
+    NotPacked(String),
+    /// A pack that would not fit into memory.
+    #[error("a pack would have more than a GiB: choose a smaller --images-per-pack")]
+    PackTooLarge,
     /// An export into a place that is taken.
     #[error("{0} is there already and not an empty folder: choose another place")]
     TargetTaken(PathBuf),

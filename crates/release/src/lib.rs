@@ -23,6 +23,7 @@ mod item;
 mod load;
 mod names;
 pub mod npy;
+pub mod pack;
 pub mod rows;
 mod verify;
 

@@ -73,6 +73,7 @@ pub async fn run(context: &Context, args: Demo) -> anyhow::Result<()> {
         epochs: args.epochs.or(args.data.is_none().then_some(EPOCHS)),
         run: Some(NAME.into()),
         crop_memory: 2048,
+        packed: false,
         processes: 1,
         process: 0,
         meet: None,

@@ -5,11 +5,12 @@ use affectory_core::{LabelSet, Sha256Hex};
 use affectory_portal::{Letters, PortalSettings};
 use affectory_release::build::{BuildOptions, BuiltRelease, CountTable, DEFAULT_DISTANCE, Fractions, Splits, build};
 use affectory_release::export::{ExportFormat, export};
+use affectory_release::pack::pack;
 use affectory_release::{load_release, verify};
 use anyhow::{Context as _, bail};
 
 use super::{Context, shown};
-use crate::cli::{Format, ReleaseBuild, ReleaseCommand, ReleaseExport, ReleaseWithdraw};
+use crate::cli::{Format, ReleaseBuild, ReleaseCommand, ReleaseExport, ReleasePack, ReleaseWithdraw};
 use crate::environment::now_ms;
 
 pub async fn run(context: &Context, args: ReleaseCommand) -> anyhow::Result<()> {
@@ -19,6 +20,7 @@ pub async fn run(context: &Context, args: ReleaseCommand) -> anyhow::Result<()> 
         ReleaseCommand::Counts(args) => counts(context, &args.name).await,
         ReleaseCommand::Verify(args) => check(context, &args.name).await,
         ReleaseCommand::Export(args) => write(context, &args).await,
+        ReleaseCommand::Pack(args) => put_together(context, &args).await,
         ReleaseCommand::Withdraw(args) => withdraw(context, &args).await,
     }
 }
@@ -164,6 +166,24 @@ async fn write(context: &Context, args: &ReleaseExport) -> anyhow::Result<()> {
     context.print(&text, &json)
 }
 
+async fn put_together(context: &Context, args: &ReleasePack) -> anyhow::Result<()> {
+    let project = context.open().await?;
+    let summary = pack(&project, &args.name, args.images_per_pack, (&context.stop, &context.bars)).await?;
+    let text = format!(
+        "{} of {} packs of {} written; {} images, {:.1} MB in all",
+        summary.n_written,
+        summary.n_packs,
+        args.name,
+        summary.n_images,
+        summary.n_bytes as f64 / 1e6
+    );
+    context.print(&text, &serde_json::to_value(summary)?)?;
+    if summary.is_stopped {
+        bail!("stopped before the end: the same command goes on from here");
+    }
+    Ok(())
+}
+
 async fn withdraw(context: &Context, args: &ReleaseWithdraw) -> anyhow::Result<()> {
     let sha256: Sha256Hex = args.image.parse().context("the image is named by its SHA-256")?;
     let project = context.open().await?;
@@ -181,7 +201,10 @@ async fn withdraw(context: &Context, args: &ReleaseWithdraw) -> anyhow::Result<(
     };
     let text = match releases.len() {
         0 => format!("image {sha256} is withdrawn; it was in no release"),
-        _ => format!("image {sha256} is withdrawn from {}", releases.join(", ")),
+        _ => format!(
+            "image {sha256} is withdrawn from {}; where that is packed, `affectory release pack` takes it out of the packs",
+            releases.join(", ")
+        ),
     };
     context.print(&text, &serde_json::json!({ "image": sha256.to_string(), "releases": releases }))
 }

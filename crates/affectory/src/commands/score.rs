@@ -36,6 +36,7 @@ pub async fn run(context: &Context, args: &Score) -> anyhow::Result<()> {
             labels: can_say.to_string(),
             seed: 0,
             is_proxy: truth_is_proxy || predictor.is_proxy(),
+            is_packed: false,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         split: args.split,

@@ -9,8 +9,10 @@ use affectory_dispatch::{Meeting, Seat};
 use affectory_evaluate::{Evaluation, Missing, match_images};
 use affectory_learn::recipe::Method;
 use affectory_learn::{
-    Alone, LearnError, ReadImage, Recipe, RunIdentity, Sample, Team, TrainJob, TrainReport, model_bytes, train,
+    Alone, LearnError, OPEN_PACKS, ReadImage, Recipe, RunIdentity, Sample, Team, TrainJob, TrainReport, model_bytes,
+    train,
 };
+use affectory_release::pack::PackReader;
 use affectory_release::{Release, ReleaseItem, load_release};
 use anyhow::{Context as _, bail};
 
@@ -95,12 +97,17 @@ pub async fn train_one(context: &Context, project: &Project, args: &Train) -> an
         labels: release.labels.to_string(),
         seed: args.seed,
         is_proxy: release.items.iter().any(|item| item.is_proxy),
+        is_packed: args.packed,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let (samples, read) = match args.packed {
+        true => packed(project, &release).await?,
+        false => (samples(&release), reader(project)),
     };
     let labels = release.labels.clone();
     let job = TrainJob {
-        samples: samples(&release),
-        read: reader(project),
+        samples,
+        read,
         recipe,
         labels: release.labels,
         seed: args.seed,
@@ -208,7 +215,30 @@ fn sample(item: &ReleaseItem) -> Sample {
         valence: item.valence.map(affectory_core::Valence::value),
         arousal: item.arousal.map(affectory_core::Arousal::value),
         split: item.split,
+        pack: 0,
     }
+}
+
+/// Packs that are open at a time: those whose faces are mixed, the next ones, and what the validation reads.
+const MOST_OPEN: usize = 2 * OPEN_PACKS + 2 * LOADER_THREADS;
+
+/// The release as the trainer sees it, read out of packs.
+async fn packed(project: &Project, release: &Release) -> anyhow::Result<(Vec<Sample>, ReadImage)> {
+    let packs = PackReader::open(project, release, MOST_OPEN).await?;
+    let of_item = |item: &ReleaseItem| Sample {
+        image: format!("{}/{}", item.split, item.image_sha256),
+        pack: packs.number_of(item.split, &item.image_sha256),
+        ..sample(item)
+    };
+    let samples = release.items.iter().map(of_item).collect();
+    let runtime = tokio::runtime::Handle::current();
+    let read: ReadImage = Arc::new(move |image: &str| {
+        let (split, sha256) = image.split_once('/').ok_or("an image without a split")?;
+        let split: Split = split.parse().map_err(|e: CoreError| e.to_string())?;
+        let sha256: Sha256Hex = sha256.parse().map_err(|e: CoreError| e.to_string())?;
+        runtime.block_on(packs.read(split, &sha256)).map(|bytes| bytes.to_vec()).map_err(|e| e.to_string())
+    });
+    Ok((samples, read))
 }
 
 /// Learning knows no catalogue: it reads images through this.

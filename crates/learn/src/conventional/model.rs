@@ -284,6 +284,7 @@ mod tests {
             labels: "neutral,happy,sad".into(),
             seed: 7,
             is_proxy: true,
+            is_packed: false,
             version: "0".into(),
         };
         let model = ModelCard {

@@ -276,6 +276,7 @@ mod tests {
             valence: Some(0.5 - (number % 3) as f32 / 2.0),
             arousal: None,
             split: if number < 45 { Split::Train } else { Split::Valid },
+            pack: 0,
         };
         let identity = RunIdentity {
             release: "stripes".into(),
@@ -284,6 +285,7 @@ mod tests {
             labels: "neutral,happy,sad,fear".into(),
             seed: 3,
             is_proxy: false,
+            is_packed: false,
             version: "0".into(),
         };
         TrainJob {

@@ -15,6 +15,8 @@ mod shard_file;
 mod twins;
 mod webdataset;
 
+pub(crate) use webdataset::add_member;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! How is a shard written as a WebDataset tar?
 
+use std::io::{self, Write};
+
 use super::entry::Entry;
 use super::pipeline::ShardWriter;
 use super::shard_file::ShardFile;
@@ -17,15 +19,19 @@ impl WebDatasetShard {
     }
 
     fn add_member(&mut self, name: &str, bytes: &[u8]) -> Result<(), ReleaseError> {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
-        let added = self.tar.append_data(&mut header, name, bytes);
-        added.map_err(|error| self.tar.get_ref().failed()(error))
+        add_member(&mut self.tar, name, bytes).map_err(|error| self.tar.get_ref().failed()(error))
     }
+}
+
+/// Adds a file to a tar, with nothing of the machine or the day in its header.
+pub(crate) fn add_member(tar: &mut tar::Builder<impl Write>, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    tar.append_data(&mut header, name, bytes)
 }
 
 impl ShardWriter for WebDatasetShard {
