@@ -115,7 +115,7 @@ pub enum Command {
     Restore(Restore),
     /// Offer what is due to workers on other machines
     Dispatch(DispatchArgs),
-    /// Work at what a dispatcher offers: fetch, look for faces
+    /// Work at what a dispatcher offers: fetch, look for faces, let a model see them, pack releases
     Worker(WorkerArgs),
     /// How much work waits in the queue, and what was given up
     Queue(QueueArgs),

@@ -154,7 +154,7 @@ fn a_packed_release_is_trained_from_large_files_and_a_withdrawal_changes_one_of_
     let n_before = s3.asked().len();
     done(&at(&far, &train("one")));
     let asked = s3.asked().split_off(n_before);
-    assert!(asked.iter().any(|line| line.contains("packs/r/train-00000.tar")), "{asked:?}");
+    assert!(asked.iter().any(|line| line.contains("packs/r/train-00000.")), "{asked:?}");
     assert!(asked.iter().all(|line| !line.contains("GET") || line.contains("packs/")), "{asked:?}");
     assert!(asked.len() < 60, "{} requests for 151 images", asked.len());
     done(&at(&near, &train("one")));
@@ -172,7 +172,9 @@ fn a_packed_release_is_trained_from_large_files_and_a_withdrawal_changes_one_of_
     done(&at(&far, &train("two")));
     let packs = std::fs::read_dir(s3.file("lab/packed/packs/r")).unwrap().map(|entry| entry.unwrap().path());
     let holds = |path: PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(image);
-    assert!(!packs.into_iter().any(holds), "a withdrawn image is in no pack");
+    // The manifest, which never changes, names it still.
+    let mut packs = packs.filter(|path| path.extension().is_some_and(|extension| extension == "tar"));
+    assert!(!packs.any(holds), "a withdrawn image is in no pack");
 }
 
 #[test]

@@ -12,7 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use affectory_catalog::Project;
+use affectory_catalog::{Packing, Project, QueueConfig};
+use affectory_core::Stop;
+use affectory_dispatch::{
+    Activity, Credentials, DispatchError, Queue, Shard, ShardWork, Urgency, WorkStage, Worked, work_off,
+};
 use affectory_imaging::{RgbImage, encode_jpeg};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -428,7 +432,7 @@ fn whoever_is_killed_nothing_is_lost_and_nothing_is_done_twice() {
     // somebody dead, by a minute.
     wait_until("no shard is left", || {
         let queue = json(&shared, &["queue"]);
-        let is_empty = |stage| queue["stages"][stage] == serde_json::json!({ "waiting": 0, "in_work": 0 });
+        let is_empty = |stage| queue["stages"][stage] == serde_json::json!({ "waiting": 0, "urgent": 0, "in_work": 0 });
         ["fetch", "faces"].into_iter().all(is_empty)
     });
     let mut n_shards = 0;
@@ -631,6 +635,140 @@ fn a_worker_whose_disk_is_full_gives_its_work_back_and_ends_with_one_line() {
     let output = ended(another);
     assert!(output.status.success(), "{}", said(output));
     assert_eq!(end_of(&shared), end_of(&alone));
+}
+
+/// A project with a hundred drawn faces, a pool of all of them and a release.
+fn faces_project(lab: &Lab, name: &str) -> PathBuf {
+    let root = lab.folder.path().join(name);
+    let faces = lab.folder.path().join("faces");
+    for number in 0..100 {
+        let face = affectory_synthetic::sample(number, 3, 48);
+        let label = faces.join(face.drawn.expression.name());
+        std::fs::create_dir_all(&label).unwrap();
+        let png = affectory_imaging::encode_png(&face.drawn.image).unwrap();
+        std::fs::write(label.join(format!("{}.png", face.name)), png).unwrap();
+    }
+    json(&root, &["init", root.to_str().unwrap(), "--catalog", &catalogue::catalog()]);
+    json(&root, &["import", "folder", faces.to_str().unwrap()]);
+    json(&root, &["pools", "add", "p", "--order", "uncertainty", "--labelled"]);
+    json(&root, &["release", "build", "r"]);
+    root
+}
+
+/// What a model thinks of each face, the packs with their hashes, and how often the pool was ordered.
+fn seen_and_packed(root: &Path) -> (String, Packing, usize) {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let project = Project::open(root).await.unwrap();
+        let catalog = &project.catalog;
+        let seen = format!("{:?}", catalog.list_sure_categories(0.0).await.unwrap());
+        let release = catalog.find_release("r").await.unwrap().id;
+        let packing = catalog.find_packing(release).await.unwrap().unwrap();
+        let log = catalog.list_audit(None, 100).await.unwrap();
+        catalog.close().await;
+        (seen, packing, log.iter().filter(|row| row.action == "order-pool").count())
+    })
+}
+
+#[test]
+fn workers_let_a_model_see_a_pool_and_pack_a_release_as_one_machine_does() {
+    let Some(nats) = Nats::start() else { return };
+    let lab = Lab::new();
+    let (alone, shared) = (faces_project(&lab, "alone"), faces_project(&lab, "shared"));
+    assert_eq!(json(&alone, &["pools", "suggest", "p"])["faces"], 100);
+    json(&alone, &["release", "pack", "r", "--images-per-pack", "5"]);
+
+    serve(&shared, std::slice::from_ref(&nats));
+    for (args, expected) in [
+        (&["--stage", "predict"][..], "--stage predict needs --pool"),
+        (&["--stage", "pack"], "--stage pack needs --release"),
+        (&["--pool", "q"], "there are: p"),
+        (&["--release", "x"], "there are: r"),
+    ] {
+        let text = said(affectory(&shared, &[&["dispatch"], args].concat()).output().unwrap());
+        assert!(text.contains(expected) && text.trim().lines().count() == 1, "{text}");
+    }
+    let offer = ["--json", "dispatch", "--pool", "p", "--release", "r", "--images-per-pack", "5", "--until-done"];
+    let dispatcher = affectory(&shared, &offer).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let look = ["--json", "worker", "--stage", "predict,pack"];
+    let start = || affectory(&shared, &look).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut workers: Vec<Child> = (0..3).map(|_| start()).collect();
+    let written = || seen_and_packed(&shared).1.packs.iter().filter(|pack| pack.written.is_some()).count();
+    wait_until("some packs are written", || {
+        // Another process may be dividing the release just now.
+        std::panic::catch_unwind(written).is_ok_and(|n| n > 2)
+    });
+    // One is asked to end, and gives back what it has begun.
+    signal(&workers[0], "-TERM");
+    let mut documents = vec![ended(workers.remove(0))];
+    let offered = ended(dispatcher);
+    assert!(offered.status.success(), "{}", said(offered));
+    let offered: serde_json::Value = serde_json::from_slice(&offered.stdout).unwrap();
+    assert_eq!((&offered["unseen"], offered["predict_shards"].as_u64()), (&0.into(), Some(1)), "{offered}");
+    for child in workers {
+        signal(&child, "-TERM");
+        documents.push(ended(child));
+    }
+    let n_packs: u64 = documents
+        .iter()
+        .map(|output| {
+            let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            document["pack"]["work"]["packs"].as_u64().unwrap_or(0)
+        })
+        .sum();
+    let found = seen_and_packed(&shared);
+    assert_eq!(found, seen_and_packed(&alone));
+    let packing = found.1;
+    assert!(n_packs >= packing.packs.len() as u64 && packing.packs.len() >= 20, "{n_packs}");
+
+    // A withdrawal is one pack more.
+    let manifest = std::fs::read_to_string(shared.join("releases/r/manifest.csv")).unwrap();
+    let image = manifest.lines().nth(1).unwrap().split(',').nth(1).unwrap();
+    json(&shared, &["release", "withdraw", image, "--reason", "asked for"]);
+    let offer = affectory(&shared, &["--json", "dispatch", "--release", "r", "--until-done"]);
+    let dispatcher = { offer }.stdout(Stdio::piped()).spawn().unwrap();
+    let done = json(&shared, &["worker", "--stage", "pack", "--exit-when-idle", "4"]);
+    assert_eq!(done["pack"]["work"]["packs"], 1, "{done}");
+    assert!(ended(dispatcher).status.success());
+    let n_changed = packing.packs.iter().zip(&seen_and_packed(&shared).1.packs).filter(|(a, b)| a != b).count();
+    assert_eq!(n_changed, 1);
+}
+
+/// Notes which releases it was to pack.
+struct Noting(Vec<String>);
+
+impl ShardWork for Noting {
+    async fn work(&mut self, shard: &Shard) -> Result<Worked, DispatchError> {
+        if let Shard::Pack { release, .. } = shard {
+            self.0.push(release.clone());
+        }
+        Ok(Worked::Done)
+    }
+}
+
+#[test]
+fn what_is_urgent_is_taken_before_what_has_waited_longer() {
+    let Some(nats) = Nats::start() else { return };
+    let lab = Lab::new();
+    let project = lab.project("p");
+    serve(&project, std::slice::from_ref(&nats));
+    let settings =
+        QueueConfig { servers: vec![format!("nats://127.0.0.1:{}", nats.port)], name: "lab".into(), replicas: 1 };
+    let taken = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let queue = Queue::connect(&settings, &Credentials::None).await.unwrap();
+        let pack =
+            |name: &str| Shard::Pack { release: name.into(), split: affectory_core::Split::Test, number: 0, round: 1 };
+        for (name, urgency) in [("a", Urgency::Usual), ("b", Urgency::Usual), ("now", Urgency::Urgent)] {
+            assert!(queue.offer(&pack(name), urgency).await.unwrap());
+        }
+        let text = said(affectory(&project, &["queue"]).output().unwrap());
+        assert!(text.contains("pack      3 shards wait (1 of them urgent)"), "{text}");
+        let (mut noting, activity) = (Noting(Vec::new()), Activity::new(0));
+        let taker = queue.take(WorkStage::Pack).await.unwrap();
+        let counts = work_off(&mut noting, taker, (&activity, || false), || 0, &Stop::default()).await.unwrap();
+        assert_eq!(counts.done, 3);
+        noting.0
+    });
+    assert_eq!(taken, ["now", "a", "b"]);
 }
 
 #[test]

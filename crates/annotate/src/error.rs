@@ -25,6 +25,9 @@ pub enum AnnotateError {
     /// It was asked to stop.
     #[error("stopped; the pool `{0}` is not complete and gives nothing out: fill it by the same command")]
     Stopped(String),
+    /// A model failed.
+    #[error("the model failed: {0}")]
+    Suggester(String),
     /// Nothing to agree on.
     #[error("nobody has said anything of any face (as far as it is asked for): import labels or annotate first")]
     NothingSaid,

@@ -16,6 +16,7 @@ mod line;
 mod log;
 mod plan;
 mod pool;
+mod suggest;
 
 pub use consensus::{ConsensusReport, ConsensusRequest, ConsensusSummary, record_consensus};
 pub use error::AnnotateError;
@@ -26,3 +27,4 @@ pub use lessons::{PASS_PERCENT, pass_percent, write_first_lessons};
 pub use log::RatingLog;
 pub use plan::{FaceFilter, plan, same_looks};
 pub use pool::{PoolReport, PoolRequest, make_pool};
+pub use suggest::{SuggestSummary, Suggester, Thought, suggest};

@@ -21,6 +21,7 @@ mod lessons;
 mod letters;
 mod objects;
 mod pace;
+mod packs;
 mod persons;
 mod pools;
 mod ratings;

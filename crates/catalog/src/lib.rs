@@ -57,8 +57,8 @@ pub use project::{Project, ProjectConfig, QueueConfig, Secrets};
 pub use records::{
     Annotation, AnnotatorKind, ConsensusRow, ConsensusRunRow, CountRow, DetectedFace, FaceQuality, FaceRow, FaceScan,
     GivenFaceUpdate, ImageRow, ImportItem, ImportOutcome, LabelledFace, NewAnnotation, NewConsensusRun, NewFace,
-    NewImage, NewRelease, NewSighting, ProjectCounts, ReleaseItemRow, ReleaseRow, ScanOutcome, ScanStatus, Sighting,
-    Unusable,
+    NewImage, NewRelease, NewSighting, PackRow, Packing, ProjectCounts, ReleaseItemRow, ReleaseRow, ScanOutcome,
+    ScanStatus, Sighting, Unusable, WrittenPack,
 };
 pub use reporting::{
     AddressCounts, CollectionTotals, CopyCount, FaceSample, FetchedImageTotals, FindingCount, FindingPlace, HostCount,

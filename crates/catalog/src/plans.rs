@@ -150,8 +150,9 @@ async fn ask_all(catalog: &Catalog) {
     ask!(list_ratings(affectory_core::AnnotationId(70_000), 1_000));
     ask!(list_face_answers(FaceId(70_000)));
     ask!(list_audit(None, 50));
-    ask!(list_unsuggested(PoolId(1), "m", FaceId(70_000), 100));
+    ask!(list_unsuggested(PoolId(1), "m", (FaceId(70_000), FaceId(i64::MAX)), 100));
     ask!(list_withdrawn());
+    ask!(list_withdrawn_of(&[&Sha256Hex::from_digest(&[1; 32])]));
     ask!(find_session(&Sha256Hex::from_digest(&[1; 32]), 9));
     let limit = AttemptLimit { of: Sha256Hex::from_digest(&[1; 32]), n: 5, window_ms: 1_000 };
     ask!(count_attempt(&[limit], 9));

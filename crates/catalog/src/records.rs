@@ -428,3 +428,36 @@ pub struct ConsensusRunRow {
     /// When, ms UTC.
     pub computed_ms: i64,
 }
+
+/// How a release's images are divided into packs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packing {
+    /// Images of a pack that were asked for.
+    pub images_per_pack: u32,
+    /// All packs, by split and number.
+    pub packs: Vec<PackRow>,
+}
+
+/// A pack of a release: of a split, the images whose hashes are in one of equal ranges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackRow {
+    /// Its split.
+    pub split: Split,
+    /// Which of the ranges, from 0.
+    pub number: u32,
+    /// Its file, once there is one.
+    pub written: Option<WrittenPack>,
+}
+
+/// What is known of a pack's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenPack {
+    /// Images in it.
+    pub n_images: u64,
+    /// Its size.
+    pub n_bytes: u64,
+    /// Its SHA-256.
+    pub sha256: Sha256Hex,
+    /// SHA-256 of what it was made from.
+    pub made_from: Sha256Hex,
+}

@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { portable: include_str!("../migrations/0006_challenge.sql"), sqlite: "", postgres: "" },
     Migration { portable: "", sqlite: "", postgres: include_str!("../migrations/0007_outages.postgres.sql") },
     Migration { portable: include_str!("../migrations/0008_attempts.sql"), sqlite: "", postgres: "" },
+    Migration { portable: include_str!("../migrations/0009_packs.sql"), sqlite: "", postgres: "" },
 ];
 
 /// A row number given in the order of insertion.

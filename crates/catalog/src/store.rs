@@ -96,10 +96,14 @@ impl ImageStore {
     /// [`CatalogError::Store`] (a full disk, a read-only folder); nothing half-written is ever visible.
     pub async fn put(&self, bytes: Bytes) -> Result<Sha256Hex, CatalogError> {
         let sha256 = name_of(&bytes);
-        let key = self.key(&sha256);
+        self.put_at(&self.key(&sha256), bytes, sha256.as_str()).await?;
+        Ok(sha256)
+    }
+
+    async fn put_at(&self, key: &Key, bytes: Bytes, name: &str) -> Result<(), CatalogError> {
         match &self.kind {
             Kind::S3(bucket) if bytes.len() > 2 * PART_BYTES => {
-                let upload = self.objects.put_multipart(&key).await.map_err(bucket.failed())?;
+                let upload = self.objects.put_multipart(key).await.map_err(bucket.failed())?;
                 let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
                 upload.put(bytes);
                 upload.finish().await.map_err(bucket.failed())?;
@@ -108,10 +112,10 @@ impl ImageStore {
             // once it has it whole, with the SHA-256 that we send along. Not asked first whether it is there: nearly
             // always it is not, and the question costs a third of the time.
             Kind::Local { .. } | Kind::S3(_) => {
-                self.objects.put(&key, bytes.into()).await.map_err(self.failed(sha256.as_str()))?;
+                self.objects.put(key, bytes.into()).await.map_err(self.failed(name))?;
             }
         }
-        Ok(sha256)
+        Ok(())
     }
 
     /// Returns once everything put before is on the disk: a row that names it may be written then, and outlives a power

@@ -37,7 +37,7 @@ pub use ids::{
 };
 pub use label_set::LabelSet;
 pub use sets::DisjointSets;
-pub use stage::{Progress, Silent, Split, Stop, WAY};
+pub use stage::{Progress, Silent, Split, Stop, WAY, way_us};
 
 /// What can be wrong with a value that comes from outside.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

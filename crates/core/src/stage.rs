@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::CoreError;
 
@@ -58,6 +59,11 @@ impl Progress for Silent {
 /// - `part.NAME`: us of a part of the step, in their order, without gaps;
 /// - anything else is told as it is, and so must never be a name, an address of a person or of a page.
 pub const WAY: &str = "affectory::way";
+
+/// A time as an event of [`WAY`] tells it, us.
+pub fn way_us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
 
 /// What an item of a release is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

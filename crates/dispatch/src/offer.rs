@@ -3,14 +3,15 @@
 //! It asks the catalogue what is due and free, and offers that in shards, a few more than there are workers. It remembers
 //! nothing that matters: killed and started again, or two at once, they offer what the catalogue says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use affectory_catalog::{Catalog, OpenHost};
-use affectory_core::{ImageId, Progress, Stop};
+use affectory_catalog::{COMMAND_LINE, Catalog, OpenHost, Project};
+use affectory_core::{FaceId, ImageId, PoolId, Progress, Split, Stop};
+use affectory_release::pack::Packer;
 
-use crate::shard::{ENOUGH_CANDIDATES, MOST_CANDIDATES, MOST_HOSTS, MOST_IMAGES};
-use crate::{DispatchError, Queue, Shard, ShardHost, WorkStage};
+use crate::shard::{ENOUGH_CANDIDATES, MOST_CANDIDATES, MOST_FACES, MOST_HOSTS, MOST_IMAGES};
+use crate::{DispatchError, Queue, Shard, ShardHost, Urgency, WorkStage};
 
 /// How often the catalogue and the queue are asked.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -21,6 +22,9 @@ const AGAIN_MS: i64 = 60_000;
 /// How often the catalogue is asked whether all is done, ms.
 const COUNT_EVERY_MS: i64 = 2_000;
 
+/// How often a release that is packed is looked at for withdrawals, ms: its whole manifest is read.
+const PACKS_AGAIN_MS: i64 = 600_000;
+
 /// Hosts looked at in one turn, at most.
 const MOST_LISTED: usize = 20_000;
 
@@ -29,12 +33,29 @@ const MOST_LISTED: usize = 20_000;
 pub struct DispatchRequest {
     /// Which stages' work is offered.
     pub stages: Vec<WorkStage>,
+    /// Whether what is offered goes before all that is not urgent.
+    pub urgency: Urgency,
     /// The detector whose images are offered.
     pub detector: String,
+    /// The pool whose faces are offered.
+    pub pool: Option<PoolRequest>,
+    /// The release whose packs are offered. It was divided before.
+    pub release: Option<String>,
     /// Shards of a stage that wait for a worker, at most: more are offered as they are taken.
     pub ahead: u64,
     /// Ends when nothing is due any more within this time, ms, and nobody works. `None`: goes on until it is stopped.
     pub until_done_ms: Option<i64>,
+}
+
+/// Which model is to look at which pool.
+#[derive(Debug, Clone)]
+pub struct PoolRequest {
+    /// The pool.
+    pub pool: PoolId,
+    /// The model's name.
+    pub model: String,
+    /// Whether what it is least certain of is put first, once it has seen all.
+    pub by_uncertainty: bool,
 }
 
 /// What a dispatcher did.
@@ -44,6 +65,10 @@ pub struct DispatchSummary {
     pub fetch_shards: u64,
     /// Shards of images.
     pub face_shards: u64,
+    /// Shards of a pool's faces.
+    pub predict_shards: u64,
+    /// Packs of a release.
+    pub pack_shards: u64,
     /// Whether a stop was asked for before the end.
     pub stopped: bool,
 }
@@ -53,19 +78,22 @@ pub struct DispatchSummary {
 /// # Errors
 /// [`DispatchError::Catalog`]. A queue that is away is waited for.
 pub async fn dispatch(
-    catalog: &Catalog,
+    project: &Project,
     queue: &Queue,
     request: &DispatchRequest,
     now_ms: impl Fn() -> i64,
     (stop, progress): (&Stop, &dyn Progress),
 ) -> Result<DispatchSummary, DispatchError> {
     let mut run = Run {
-        catalog,
+        project,
+        catalog: &project.catalog,
         queue,
         request,
         offered: HashMap::new(),
         after: ImageId(0),
         round: now_ms(),
+        faces: Faces { after: FaceId(0), round: now_ms(), n_left: None, is_over: false, look_ms: 0 },
+        packs: Packs { pending: VecDeque::new(), round: now_ms(), is_over: false, look_ms: 0 },
         seen: HashMap::new(),
         counted_ms: 0,
         summary: DispatchSummary::default(),
@@ -82,15 +110,50 @@ pub async fn dispatch(
             Err(error @ DispatchError::Queue { .. }) => tracing::warn!("{error}; trying again"),
             Err(error) => return Err(error),
         }
-        let DispatchSummary { fetch_shards, face_shards, .. } = run.summary;
-        progress.note(&format!("{fetch_shards} shards of addresses, {face_shards} of images"));
+        progress.note(&run.summary.to_string());
         tokio::time::sleep(PAUSE).await;
     }
     progress.end();
     Ok(run.summary)
 }
 
+impl std::fmt::Display for DispatchSummary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = [
+            (self.fetch_shards, "addresses"),
+            (self.face_shards, "images"),
+            (self.predict_shards, "a pool's faces"),
+            (self.pack_shards, "packs"),
+        ];
+        let told: Vec<String> = all.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} of {what}")).collect();
+        if told.is_empty() { f.write_str("no shards") } else { write!(f, "shards: {}", told.join(", ")) }
+    }
+}
+
+/// How far a pool's faces are offered.
+struct Faces {
+    /// Those up to here were offered in this round.
+    after: FaceId,
+    round: i64,
+    /// How many the model had not seen when the last round ended.
+    n_left: Option<u64>,
+    /// Whether it has seen all that it can.
+    is_over: bool,
+    /// Not looked at before, ms UTC.
+    look_ms: i64,
+}
+
+/// How far a release's packs are offered.
+struct Packs {
+    /// Not offered in this round yet.
+    pending: VecDeque<(Split, u32)>,
+    round: i64,
+    is_over: bool,
+    look_ms: i64,
+}
+
 struct Run<'a> {
+    project: &'a Project,
     catalog: &'a Catalog,
     queue: &'a Queue,
     request: &'a DispatchRequest,
@@ -99,6 +162,8 @@ struct Run<'a> {
     /// Images up to here were offered in this round.
     after: ImageId,
     round: i64,
+    faces: Faces,
+    packs: Packs,
     /// How many shards of each stage there were, and since when as many.
     seen: HashMap<WorkStage, (u64, i64)>,
     counted_ms: i64,
@@ -111,7 +176,7 @@ impl Run<'_> {
     async fn turn(&mut self, now_ms: i64) -> Result<bool, DispatchError> {
         let mut n_offered = 0;
         for &stage in &self.request.stages {
-            let waiting = self.queue.waiting(stage).await?;
+            let waiting = self.queue.waiting_of(stage, self.request.urgency).await?;
             let n_shards = waiting.waiting + waiting.in_work;
             let seen = self.seen.entry(stage).or_insert((n_shards, now_ms));
             if seen.0 != n_shards {
@@ -122,9 +187,12 @@ impl Run<'_> {
             if room == 0 {
                 continue;
             }
+            let is_busy = n_shards > 0 && !is_stuck;
             n_offered += match stage {
                 WorkStage::Fetch => self.offer_hosts(room, now_ms).await?,
-                WorkStage::Faces => self.offer_images(room, n_shards > 0 && !is_stuck, now_ms).await?,
+                WorkStage::Faces => self.offer_images(room, is_busy, now_ms).await?,
+                WorkStage::Predict => self.offer_faces(room, is_busy, now_ms).await?,
+                WorkStage::Pack => self.offer_packs(room, is_busy, now_ms).await?,
             };
         }
         let Some(patience_ms) = self.request.until_done_ms else { return Ok(false) };
@@ -144,6 +212,8 @@ impl Run<'_> {
                     let scan = self.catalog.face_scan(&self.request.detector).await?;
                     scan.pending == 0 && scan.leased == 0
                 }
+                WorkStage::Predict => self.request.pool.is_none() || self.faces.is_over,
+                WorkStage::Pack => self.request.release.is_none() || self.packs.is_over,
             };
             if !is_over {
                 return Ok(false);
@@ -163,7 +233,7 @@ impl Run<'_> {
         for hosts in shards_of(&fresh).into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
             let names: Vec<String> = hosts.iter().map(|host| host.host.clone()).collect();
             // The same shard again, within the queue's memory, waits there or was just taken.
-            if self.queue.offer(&Shard::Fetch { hosts }).await? {
+            if self.queue.offer(&Shard::Fetch { hosts }, self.request.urgency).await? {
                 n_offered += 1;
                 self.summary.fetch_shards += 1;
             }
@@ -183,7 +253,7 @@ impl Run<'_> {
                 break;
             }
             let shard = Shard::Faces { detector: detector.clone(), first: first.0, last: last.0, round: self.round };
-            if self.queue.offer(&shard).await? {
+            if self.queue.offer(&shard, self.request.urgency).await? {
                 n_offered += 1;
                 self.summary.face_shards += 1;
             }
@@ -193,6 +263,67 @@ impl Run<'_> {
             // All that was offered is done with: what is left of it (a worker died) is offered again.
             self.after = ImageId(0);
             self.round += 1;
+        }
+        Ok(n_offered)
+    }
+
+    async fn offer_faces(&mut self, room: u64, is_busy: bool, now_ms: i64) -> Result<u64, DispatchError> {
+        let Some(PoolRequest { pool, model, by_uncertainty }) = &self.request.pool else { return Ok(0) };
+        let mut n_offered = 0;
+        if now_ms < self.faces.look_ms {
+            return Ok(0);
+        }
+        while n_offered < room {
+            let range = (self.faces.after, FaceId(i64::MAX));
+            let faces = self.catalog.list_unsuggested(*pool, model, range, MOST_FACES).await?;
+            let (Some(first), Some(last)) = (faces.first(), faces.last()) else { break };
+            let (first, last, round) = (first.0, last.0, self.faces.round);
+            let shard = Shard::Predict { pool: pool.0, model: model.clone(), first, last, round };
+            if self.queue.offer(&shard, self.request.urgency).await? {
+                n_offered += 1;
+                self.summary.predict_shards += 1;
+            }
+            self.faces.after = FaceId(last);
+        }
+        if is_busy || n_offered > 0 {
+            return Ok(n_offered);
+        }
+        // A round is over. What it left was with a worker that died, or has no picture that can be read: that is so if
+        // another round leaves as much.
+        let n_left = self.catalog.count_unsuggested(*pool, model).await?;
+        let is_over = n_left == 0 || self.faces.n_left == Some(n_left);
+        if is_over && !self.faces.is_over && *by_uncertainty {
+            self.catalog.order_by_uncertainty(*pool, COMMAND_LINE, now_ms).await?;
+        }
+        let look_ms = if is_over { now_ms + AGAIN_MS } else { now_ms };
+        let round = self.faces.round + 1;
+        self.faces = Faces { after: FaceId(0), round, n_left: Some(n_left), is_over, look_ms };
+        Ok(0)
+    }
+
+    async fn offer_packs(&mut self, room: u64, is_busy: bool, now_ms: i64) -> Result<u64, DispatchError> {
+        let Some(release) = &self.request.release else { return Ok(0) };
+        if self.packs.pending.is_empty() {
+            if is_busy || now_ms < self.packs.look_ms {
+                return Ok(0);
+            }
+            let pending = Packer::join(self.project, release).await?.list_pending().await?;
+            self.packs.is_over = pending.is_empty();
+            self.packs.look_ms = if pending.is_empty() { now_ms + PACKS_AGAIN_MS } else { now_ms };
+            self.packs.round += 1;
+            self.packs.pending = pending.into();
+        }
+        let mut n_offered = 0;
+        while n_offered < room
+            && let Some((split, number)) = self.packs.pending.front().copied()
+        {
+            let shard = Shard::Pack { release: release.clone(), split, number, round: self.packs.round };
+            if self.queue.offer(&shard, self.request.urgency).await? {
+                n_offered += 1;
+                self.summary.pack_shards += 1;
+            }
+            // Only now: were it taken out before, one that the queue refused would wait for the next round.
+            self.packs.pending.pop_front();
         }
         Ok(n_offered)
     }

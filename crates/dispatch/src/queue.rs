@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use affectory_catalog::QueueConfig;
-use affectory_core::WAY;
+use affectory_core::{WAY, way_us};
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::message::PublishMessage;
@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout};
 use tracing::Level;
 
-use crate::{DispatchError, Shard, WorkStage};
+use crate::{DispatchError, Shard, Urgency, WorkStage};
 
 /// A worker that says nothing about a shard for this long is taken for dead, and the shard is handed out again.
 const ACK_WAIT: Duration = Duration::from_secs(60);
@@ -76,6 +76,8 @@ impl std::fmt::Debug for Credentials {
 pub struct Waiting {
     /// Nobody has them.
     pub waiting: u64,
+    /// Those of them that go before the others.
+    pub urgent: u64,
     /// Workers have them.
     pub in_work: u64,
 }
@@ -172,8 +174,8 @@ impl Queue {
         Ok(())
     }
 
-    /// The consumer of a stage. Streams that somebody deleted are made again: what they held is offered again.
-    async fn consumer(&self, stage: WorkStage) -> Result<PullConsumer, DispatchError> {
+    /// The consumer of a stage's shards of one urgency. Streams that somebody deleted are made again: what they held is offered again.
+    async fn consumer(&self, stage: WorkStage, urgency: Urgency) -> Result<PullConsumer, DispatchError> {
         let stream = match self.context.get_stream(self.work()).await {
             Ok(stream) => stream,
             Err(error) if is_gone(&error) => {
@@ -183,8 +185,8 @@ impl Queue {
             Err(error) => return Err(self.failed("find the stream")(error)),
         };
         let config = pull::Config {
-            durable_name: Some(stage.name().into()),
-            filter_subject: self.subject(stage),
+            durable_name: Some(consumer_name(stage, urgency)),
+            filter_subject: self.subject(stage, urgency),
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
             max_ack_pending: MOST_WAITING,
@@ -197,11 +199,11 @@ impl Queue {
     ///
     /// # Errors
     /// [`DispatchError::Queue`].
-    pub async fn offer(&self, shard: &Shard) -> Result<bool, DispatchError> {
+    pub async fn offer(&self, shard: &Shard, urgency: Urgency) -> Result<bool, DispatchError> {
         let bytes = serde_json::to_vec(shard).map_err(self.failed("write a shard"))?;
         let id = hex::encode(Sha256::digest(&bytes));
         let message = PublishMessage::build().payload(bytes.into()).message_id(id);
-        let sent = self.context.send_publish(self.subject(shard.stage()), message).await;
+        let sent = self.context.send_publish(self.subject(shard.stage(), urgency), message).await;
         let taken = sent.map_err(self.failed("offer a shard"))?.await.map_err(self.failed("offer a shard"))?;
         Ok(!taken.duplicate)
     }
@@ -217,14 +219,31 @@ impl Queue {
     /// # Errors
     /// [`DispatchError::Queue`].
     pub async fn waiting(&self, stage: WorkStage) -> Result<Waiting, DispatchError> {
+        let urgent = self.waiting_of(stage, Urgency::Urgent).await?;
+        let usual = self.waiting_of(stage, Urgency::Usual).await?;
+        Ok(Waiting {
+            waiting: urgent.waiting + usual.waiting,
+            urgent: urgent.waiting,
+            in_work: urgent.in_work + usual.in_work,
+        })
+    }
+
+    /// How many shards of a stage and of one urgency there are.
+    ///
+    /// # Errors
+    /// [`DispatchError::Queue`].
+    pub async fn waiting_of(&self, stage: WorkStage, urgency: Urgency) -> Result<Waiting, DispatchError> {
         // One question; a dispatcher asks several times a second.
-        let known = self.context.get_consumer_from_stream(stage.name(), self.work()).await;
+        let known = self.context.get_consumer_from_stream(consumer_name(stage, urgency), self.work()).await;
         let consumer: PullConsumer = match known {
-            Err(error) if matches!(error.kind(), ConsumerErrorKind::JetStream(_)) => self.consumer(stage).await?,
+            Err(error) if matches!(error.kind(), ConsumerErrorKind::JetStream(_)) => {
+                self.consumer(stage, urgency).await?
+            }
             known => known.map_err(self.failed("ask for its shards"))?,
         };
         let info = consumer.cached_info();
-        Ok(Waiting { waiting: info.num_pending, in_work: info.num_ack_pending as u64 })
+        let urgent = if urgency == Urgency::Urgent { info.num_pending } else { 0 };
+        Ok(Waiting { waiting: info.num_pending, urgent, in_work: info.num_ack_pending as u64 })
     }
 
     /// Begins to take shards of a stage.
@@ -232,7 +251,13 @@ impl Queue {
     /// # Errors
     /// [`DispatchError::Queue`].
     pub async fn take(&self, stage: WorkStage) -> Result<Taker, DispatchError> {
-        Ok(Taker { queue: self.clone(), stage, consumer: self.consumer(stage).await?, again_at: None })
+        Ok(Taker { queue: self.clone(), stage, consumers: self.consumers(stage).await?, again_at: None })
+    }
+
+    /// Of both urgencies, the more urgent first.
+    async fn consumers(&self, stage: WorkStage) -> Result<[PullConsumer; 2], DispatchError> {
+        let [urgent, usual] = Urgency::ALL;
+        Ok([self.consumer(stage, urgent).await?, self.consumer(stage, usual).await?])
     }
 
     /// The shards that were given up, the latest first.
@@ -278,13 +303,23 @@ impl Queue {
         format!("{}-dead", self.name)
     }
 
-    fn subject(&self, stage: WorkStage) -> String {
-        format!("{}.work.{stage}", self.name)
+    fn subject(&self, stage: WorkStage, urgency: Urgency) -> String {
+        match urgency {
+            Urgency::Usual => format!("{}.work.{stage}", self.name),
+            Urgency::Urgent => format!("{}.work.{stage}.urgent", self.name),
+        }
     }
 
     fn failed<E: Display>(&self, action: &'static str) -> impl FnOnce(E) -> DispatchError {
         let servers = self.servers.clone();
         move |error| DispatchError::Queue { action, servers, reason: error.to_string() }
+    }
+}
+
+fn consumer_name(stage: WorkStage, urgency: Urgency) -> String {
+    match urgency {
+        Urgency::Usual => stage.name().to_owned(),
+        Urgency::Urgent => format!("{stage}-urgent"),
     }
 }
 
@@ -322,7 +357,8 @@ fn check(settings: &QueueConfig) -> Result<(), DispatchError> {
 pub struct Taker {
     queue: Queue,
     stage: WorkStage,
-    consumer: PullConsumer,
+    /// The more urgent first.
+    consumers: [PullConsumer; 2],
     /// The queue did not answer and is left alone until then.
     again_at: Option<Instant>,
 }
@@ -336,8 +372,8 @@ impl Taker {
                 return None;
             }
             // It may have forgotten us.
-            match timeout(PATIENCE, self.queue.consumer(self.stage)).await {
-                Ok(Ok(consumer)) => self.consumer = consumer,
+            match timeout(PATIENCE, self.queue.consumers(self.stage)).await {
+                Ok(Ok(consumers)) => self.consumers = consumers,
                 Ok(Err(error)) => return self.leave_alone(&error.to_string()),
                 Err(_) => return self.leave_alone("no answer"),
             }
@@ -385,8 +421,14 @@ impl Taker {
     }
 
     async fn pull(&self) -> Result<Option<Message>, String> {
-        let mut messages = self.consumer.fetch().max_messages(1).messages().await.map_err(|error| error.to_string())?;
-        messages.next().await.transpose().map_err(|error| error.to_string())
+        for consumer in &self.consumers {
+            let mut messages = consumer.fetch().max_messages(1).messages().await.map_err(|error| error.to_string())?;
+            let message = messages.next().await.transpose().map_err(|error| error.to_string())?;
+            if message.is_some() {
+                return Ok(message);
+            }
+        }
+        Ok(None)
     }
 
     fn leave_alone(&mut self, reason: &str) -> Option<Held> {
@@ -438,7 +480,7 @@ impl Held {
             return;
         }
         let waited_us = u64::try_from(self.waited_ms).unwrap_or(0).saturating_mul(1_000);
-        let worked_us = u64::try_from(self.taken_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let worked_us = way_us(self.taken_at.elapsed());
         let all_us = waited_us.saturating_add(worked_us);
         tracing::info!(
             target: WAY,

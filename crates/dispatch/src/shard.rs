@@ -1,5 +1,6 @@
 //! What is one piece of work that is handed to a worker?
 
+use affectory_core::Split;
 use serde::{Deserialize, Serialize};
 
 /// Candidates of a shard, about: enough that asking the queue costs nothing beside the work, few enough that a lost worker
@@ -15,6 +16,9 @@ pub(crate) const MOST_HOSTS: usize = 64;
 /// Images of a shard, at most.
 pub(crate) const MOST_IMAGES: u32 = 512;
 
+/// Faces of a shard, at most.
+pub(crate) const MOST_FACES: u32 = 512;
+
 /// Bytes of a shard as a message, at most: a host's name has 253 characters.
 const MOST_BYTES: usize = 64 * 1024;
 
@@ -26,19 +30,39 @@ pub enum WorkStage {
     Fetch,
     /// Images become faces.
     Faces,
+    /// A model looks at the faces of a pool.
+    Predict,
+    /// Images of a release are put together in large files.
+    Pack,
 }
 
 impl WorkStage {
     /// All of them, in the order of the way of an image.
-    pub const ALL: [WorkStage; 2] = [WorkStage::Fetch, WorkStage::Faces];
+    pub const ALL: [WorkStage; 4] = [WorkStage::Fetch, WorkStage::Faces, WorkStage::Predict, WorkStage::Pack];
 
     /// Its name, as it stands in subjects and commands.
     pub const fn name(self) -> &'static str {
         match self {
             WorkStage::Fetch => "fetch",
             WorkStage::Faces => "faces",
+            WorkStage::Predict => "predict",
+            WorkStage::Pack => "pack",
         }
     }
+}
+
+/// Which shards of a stage go before others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Urgency {
+    /// They are taken before all usual ones, however long those have waited.
+    Urgent,
+    /// They are taken when no urgent one waits.
+    Usual,
+}
+
+impl Urgency {
+    /// The more urgent first.
+    pub const ALL: [Urgency; 2] = [Urgency::Urgent, Urgency::Usual];
 }
 
 impl std::fmt::Display for WorkStage {
@@ -79,6 +103,30 @@ pub enum Shard {
         /// Which time this range is offered.
         round: i64,
     },
+    /// Faces of a pool from one number to another that a model has not seen.
+    Predict {
+        /// The pool's number.
+        pool: i64,
+        /// The model's name.
+        model: String,
+        /// The first face's number.
+        first: i64,
+        /// The last one's.
+        last: i64,
+        /// Which time this range is offered.
+        round: i64,
+    },
+    /// A pack of a release.
+    Pack {
+        /// The release's name.
+        release: String,
+        /// The pack's split.
+        split: Split,
+        /// Its number there.
+        number: u32,
+        /// Which time it is offered.
+        round: i64,
+    },
 }
 
 impl Shard {
@@ -87,6 +135,8 @@ impl Shard {
         match self {
             Shard::Fetch { .. } => WorkStage::Fetch,
             Shard::Faces { .. } => WorkStage::Faces,
+            Shard::Predict { .. } => WorkStage::Predict,
+            Shard::Pack { .. } => WorkStage::Pack,
         }
     }
 
@@ -109,6 +159,9 @@ impl Shard {
             Shard::Faces { first, last, .. } if *first < 0 || last < first => {
                 Err(format!("a shard of images {first} to {last}"))
             }
+            Shard::Predict { first, last, .. } if *first < 0 || last < first => {
+                Err(format!("a shard of faces {first} to {last}"))
+            }
             _ => Ok(shard),
         }
     }
@@ -123,7 +176,10 @@ mod tests {
         let host = |at_most| ShardHost { host: "a.org".into(), at_most, first: Some(7) };
         let faces = |first, last| Shard::Faces { detector: "mtcnn".into(), first, last, round: 1 };
         let bytes = |shard: &Shard| serde_json::to_vec(shard).unwrap();
-        for good in [Shard::Fetch { hosts: vec![host(1), host(1_000)] }, faces(0, 0), faces(3, 9_000_000_000)] {
+        let seen = |first, last| Shard::Predict { pool: 1, model: "m".into(), first, last, round: 1 };
+        let pack = Shard::Pack { release: "v1".into(), split: Split::Valid, number: 7, round: 1 };
+        let fetch = Shard::Fetch { hosts: vec![host(1), host(1_000)] };
+        for good in [fetch, faces(0, 0), faces(3, 9_000_000_000), seen(4, 4), pack] {
             assert_eq!(Shard::parse(&bytes(&good)), Ok(good));
         }
         for bad in [
@@ -133,6 +189,8 @@ mod tests {
             Shard::Fetch { hosts: vec![host(1_001)] },
             faces(-1, 3),
             faces(4, 3),
+            seen(-1, 3),
+            seen(4, 3),
         ] {
             assert!(Shard::parse(&bytes(&bad)).is_err(), "{bad:?}");
         }

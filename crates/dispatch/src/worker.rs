@@ -49,6 +49,11 @@ impl WorkerCounts {
         waited_ms
     }
 
+    /// Whether any came.
+    pub fn has_come(&self) -> bool {
+        self.done + self.nothing_left + self.given_back > 0
+    }
+
     /// The wait in the queue that so many of a hundred did not exceed, ms.
     pub fn wait_ms(&self, percent: usize) -> Option<i64> {
         let mut sorted = self.waits_ms.clone();

@@ -1,9 +1,9 @@
 //! What does whoever follows an image learn of the search for faces in it?
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use affectory_catalog::{ScanOutcome, ScanStatus};
-use affectory_core::{Sha256Hex, WAY};
+use affectory_core::{Sha256Hex, WAY, way_us};
 use tracing::Level;
 
 /// When what happened to an image of a batch.
@@ -28,22 +28,21 @@ pub(crate) fn tell(
     if !tracing::enabled!(target: WAY, Level::INFO) {
         return;
     }
-    let us = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     for (outcome, footprint) in outcomes.iter().zip(footprints) {
         let Footprint { hash, began, read, taken, decoded, seen } = footprint;
         let n_faces = outcome.faces.len() + outcome.updates.iter().filter(|update| update.found.is_some()).count();
-        let all_us = us(began.elapsed());
+        let all_us = way_us(began.elapsed());
         tracing::info!(
             target: WAY,
             step = "faces",
             hash = hash.as_str(),
             ago_us = all_us,
             took_us = all_us,
-            part.read = us(*read - *began),
-            part.wait = us(*taken - *read),
-            part.decode = us(*decoded - *taken),
-            part.detect = us(*seen - *decoded),
-            part.record = us(seen.elapsed()),
+            part.read = way_us(*read - *began),
+            part.wait = way_us(*taken - *read),
+            part.decode = way_us(*decoded - *taken),
+            part.detect = way_us(*seen - *decoded),
+            part.record = way_us(seen.elapsed()),
             failed = (outcome.status == ScanStatus::Unreadable).then_some("unreadable"),
             n_faces = n_faces as u64,
             detector,

@@ -135,7 +135,7 @@ pub(crate) fn agree(team: &dyn Team, job: &TrainJob) -> Result<(), LearnError> {
 pub(crate) fn share_start(
     team: &dyn Team,
     own: Option<Checkpoint>,
-    fresh: impl FnOnce() -> Checkpoint,
+    fresh: impl FnOnce() -> Result<Checkpoint, String>,
 ) -> Result<Option<Checkpoint>, LearnError> {
     if team.size() <= 1 {
         return Ok(own);
@@ -143,7 +143,7 @@ pub(crate) fn share_start(
     let broken = |reason: String| failed(format!("what process 0 begins with is broken: {reason}"));
     let share = |bytes: Option<Vec<u8>>| team.share(bytes).map_err(failed);
     if team.number() == 0 {
-        let start = own.unwrap_or_else(fresh);
+        let start = own.map_or_else(fresh, Ok).map_err(broken)?;
         let bytes =
             |record: ModuleRecord| record.into_bytes().map(|bytes| bytes.to_vec()).map_err(|e| broken(e.to_string()));
         let state = serde_json::to_vec(&start.state).map_err(|e| broken(e.to_string()))?;
@@ -166,13 +166,17 @@ fn read_start(state: State, network: Vec<u8>, optimizer: Vec<u8>, average: Vec<u
 }
 
 /// What a fresh run begins with.
-pub(crate) fn fresh_start(network: &Network, optimizer: &ModuleOptimizer, average: Option<&Network>) -> Checkpoint {
-    Checkpoint {
+pub(crate) fn fresh_start(
+    network: &Network,
+    optimizer: &ModuleOptimizer,
+    average: Option<&Network>,
+) -> Result<Checkpoint, String> {
+    Ok(Checkpoint {
         state: State::default(),
         network: network.clone().into_record(),
-        optimizer: optimizer.into_bytes().unwrap_or_else(|_| Bytes::from_bytes_vec(Vec::new())),
+        optimizer: optimizer.into_bytes().map_err(|error| error.to_string())?,
         average: average.map(|average| average.clone().into_record()),
-    }
+    })
 }
 
 /// Refuses to go on with weights that have parted, as those of machines with other processors may.

@@ -71,8 +71,7 @@ pub enum ReleaseError {
     },
     /// Packs of another size than was asked for.
     #[error(
-        "release `{name}` is packed already, {found} images a pack and not {wanted}: leave --images-per-pack out to go on, or \
-         remove packs/{name} from the store"
+        "release `{name}` is divided already, {found} images a pack and not {wanted}: leave --images-per-pack out to go on"
     )]
     PackedOtherwise {
         /// The release.

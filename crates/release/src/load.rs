@@ -1,6 +1,7 @@
 //! What is in a release now, for a trainer, an export or a reader?
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 
 use affectory_catalog::{Project, ReleaseRow};
 use affectory_core::{LabelSet, Sha256Hex};
@@ -29,7 +30,7 @@ pub struct Release {
 /// [`ReleaseError::Damaged`] if the manifest is not the one recorded; whatever catalogue or disk refuse.
 pub async fn load_release(project: &Project, name: &str) -> Result<Release, ReleaseError> {
     let row = project.catalog.find_release(name).await?;
-    let bytes = read_bytes(project, &row)?;
+    let bytes = manifest_bytes(project, &row).await?;
     let damaged = |reason| ReleaseError::Damaged { name: name.to_owned(), reason };
     let found = sha256(&bytes);
     if found != row.release.manifest_sha256 {
@@ -44,7 +45,19 @@ pub async fn load_release(project: &Project, name: &str) -> Result<Release, Rele
     Ok(Release { n_withdrawn: (n_items - items.len()) as u64, row, labels, items })
 }
 
-pub(crate) fn read_bytes(project: &Project, row: &ReleaseRow) -> Result<Vec<u8>, ReleaseError> {
+/// Where the manifest of a packed release lies in a store that other machines reach.
+pub(crate) fn shared_manifest(release: &str) -> String {
+    format!("packs/{release}/{MANIFEST}")
+}
+
+/// The manifest out of the project's folder; on a machine that does not have it, out of the store. Not checked.
+pub(crate) async fn manifest_bytes(project: &Project, row: &ReleaseRow) -> Result<Vec<u8>, ReleaseError> {
     let path = project.releases_dir().join(&row.release.name).join(MANIFEST);
-    std::fs::read(&path).map_err(ReleaseError::file("read", &path))
+    match std::fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && project.store.is_shared() => {
+            let shared = project.store.read_named(&shared_manifest(&row.release.name)).await?;
+            shared.map(Vec::from).ok_or(error).map_err(ReleaseError::file("read", &path))
+        }
+        read => read.map_err(ReleaseError::file("read", &path)),
+    }
 }

@@ -9,7 +9,7 @@ use futures::stream::{self, StreamExt as _};
 
 use crate::build::{CountTable, Kinship, MANIFEST};
 use crate::item::read_manifest;
-use crate::load::read_bytes;
+use crate::load::manifest_bytes;
 use crate::{ReleaseError, ReleaseItem};
 
 /// Objects being read at a time.
@@ -72,7 +72,7 @@ impl std::fmt::Display for Finding {
 /// If it cannot be looked at; what is wrong with it is in the findings.
 pub async fn verify(project: &Project, name: &str) -> Result<Vec<Finding>, ReleaseError> {
     let row = project.catalog.find_release(name).await?;
-    let bytes = read_bytes(project, &row)?;
+    let bytes = manifest_bytes(project, &row).await?;
     let found = sha256(&bytes);
     if found != row.release.manifest_sha256 {
         return Ok(vec![Finding::ManifestChanged { found }]);

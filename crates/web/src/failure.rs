@@ -93,6 +93,7 @@ impl From<AnnotateError> for WebError {
             AnnotateError::Write(error) | AnnotateError::File { source: error, .. } => {
                 WebError::Failed(Arc::new(error))
             }
+            error @ AnnotateError::Suggester(_) => WebError::Failed(Arc::new(error)),
             AnnotateError::BadName(_)
             | AnnotateError::BadRule(_)
             | AnnotateError::NoFaces(_)

@@ -13,13 +13,32 @@ pub enum SharedStage {
     Fetch,
     /// Images become faces
     Faces,
+    /// A model looks at the faces of a pool (as `pools suggest` does)
+    Predict,
+    /// Images of a release are put together in large files (as `release pack` does)
+    Pack,
 }
 
 #[derive(Debug, Args)]
 pub struct DispatchArgs {
-    /// Offer the work of these stages [default: all]
+    /// Offer the work of these stages [default: predict with --pool, pack with --release, else fetch and faces]
     #[arg(long = "stage", value_name = "STAGE", value_delimiter = ',')]
     pub stages: Vec<SharedStage>,
+    /// Offer it before everything that is not urgent, however long that has waited
+    #[arg(long)]
+    pub urgent: bool,
+    /// The pool at whose faces a model is to look
+    #[arg(long, value_name = "NAME")]
+    pub pool: Option<String>,
+    /// The model of the workers: as `worker --model` has it [default: affectory-s]
+    #[arg(long, value_name = "MODEL", requires = "pool")]
+    pub model: Option<String>,
+    /// The release that is to be packed
+    #[arg(long, value_name = "NAME")]
+    pub release: Option<String>,
+    /// Images of a pack, about [default: 1000, or as it was begun]
+    #[arg(long, requires = "release", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub images_per_pack: Option<u32>,
     /// The detector that the workers use: `mtcnn`, or `yunet=FILE.onnx` [default: mtcnn]
     #[arg(long, default_value = "mtcnn", hide_default_value = true, value_name = "DETECTOR")]
     pub detector: Detector,
@@ -45,6 +64,10 @@ pub struct WorkerArgs {
     /// `mtcnn`, which is inside the program, or `yunet=FILE.onnx` [default: mtcnn]
     #[arg(long, default_value = "mtcnn", hide_default_value = true, value_name = "DETECTOR")]
     pub detector: Detector,
+    /// Model that looks at the faces of pools: a run's folder, a model.safetensors, `face-api`, or the .toml of an ONNX model
+    /// [default: affectory-s]
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
     /// End after so many seconds without work [default: go on until stopped]
     #[arg(long, value_name = "SECONDS")]
     pub exit_when_idle: Option<u32>,

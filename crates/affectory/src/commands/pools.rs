@@ -1,13 +1,12 @@
 //! `affectory pools`: which faces are annotated, and by which rules?
 
 use std::path::Path;
+use std::sync::Arc;
 
-use affectory_annotate::{FaceFilter, PoolRequest, make_pool};
-use affectory_catalog::{
-    COMMAND_LINE, FacePicture, Gold, PoolRow, PoolRules, Project, Strategy, Suggestion, SureSuggestion,
-};
-use affectory_core::{Arousal, Expression, FaceId, Progress as _, Valence};
-use affectory_imaging::{Limits, decode};
+use affectory_annotate::{FaceFilter, PoolRequest, SuggestSummary, Suggester, Thought, make_pool};
+use affectory_catalog::{COMMAND_LINE, Gold, PoolRow, PoolRules, Project, Strategy};
+use affectory_core::{Arousal, BoundingBox, Expression, FaceId, Progress as _, Valence};
+use affectory_imaging::RgbImage;
 use affectory_learn::{Prediction, Predictor};
 use anyhow::{Context as _, bail};
 use serde_json::json;
@@ -16,9 +15,6 @@ use super::{Context, shown};
 use crate::cli::{PoolAdd, PoolGold, PoolOrder, PoolSuggest, PoolsCommand};
 use crate::environment::now_ms;
 use crate::failure::printable;
-
-/// Faces between two transactions.
-const BATCH: u32 = 500;
 
 pub async fn run(context: &Context, command: PoolsCommand) -> anyhow::Result<()> {
     match command {
@@ -82,7 +78,8 @@ async fn list(context: &Context) -> anyhow::Result<()> {
     context.print(&text, &serde_json::to_value(&pools)?)
 }
 
-async fn named(project: &Project, name: &str) -> anyhow::Result<PoolRow> {
+/// The pool of that name.
+pub async fn named(project: &Project, name: &str) -> anyhow::Result<PoolRow> {
     let pools = project.catalog.list_pools().await?;
     let known: Vec<String> = pools.iter().map(|pool| printable(&pool.name)).collect();
     let found = pools.into_iter().find(|pool| pool.name == name);
@@ -93,31 +90,16 @@ async fn named(project: &Project, name: &str) -> anyhow::Result<PoolRow> {
 async fn suggest(context: &Context, args: &PoolSuggest) -> anyhow::Result<()> {
     let project = context.open().await?;
     let pool = named(&project, &args.name).await?;
-    let predictor = super::model(args.model.as_deref())?;
-    let model = predictor.name();
-    let mut after = FaceId(0);
-    let (mut n_faces, mut n_unreadable) = (0, 0);
+    let model = Arc::new(Model::open(args.model.as_deref())?);
+    let everyone = (FaceId(0), FaceId(i64::MAX));
     context.bars.begin("suggesting", None);
-    loop {
-        let faces = project.catalog.list_unsuggested(pool.id, &model, after, BATCH).await?;
-        let Some(last) = faces.last() else { break };
-        after = *last;
-        if context.stop.is_requested() {
-            bail!("stopped after {n_faces} faces: the same command goes on");
-        }
-        let mut suggestions = Vec::with_capacity(faces.len());
-        for face in faces {
-            let Some(picture) = project.catalog.find_face_picture(face).await? else { continue };
-            match look(&project, &predictor, face, &picture, &model).await? {
-                Some(suggestion) => suggestions.push(suggestion),
-                None => n_unreadable += 1,
-            }
-        }
-        context.bars.advance(suggestions.len() as u64);
-        n_faces += suggestions.len();
-        project.catalog.record_suggestions(pool.id, &suggestions).await?;
-    }
+    let place = (&project.catalog, &project.store);
+    let summary = affectory_annotate::suggest(place, &model, pool.id, everyone, (&context.stop, &context.bars)).await?;
     context.bars.end();
+    let SuggestSummary { faces, unreadable, stopped } = summary;
+    if stopped {
+        bail!("stopped after {faces} faces: the same command goes on");
+    }
     if pool.rules.strategy == Strategy::Uncertainty {
         project.catalog.order_by_uncertainty(pool.id, COMMAND_LINE, now_ms()).await?;
     }
@@ -125,37 +107,40 @@ async fn suggest(context: &Context, args: &PoolSuggest) -> anyhow::Result<()> {
         Strategy::Uncertainty => "; what it is least certain of comes first",
         Strategy::Random | Strategy::Query => "; the pool's order stays",
     };
-    let text = format!("{model} looked at {n_faces} faces, {n_unreadable} could not be read{order}");
-    context.print(&text, &json!({ "model": model, "faces": n_faces, "unreadable": n_unreadable }))
+    let name = model.name();
+    let text = format!("{name} looked at {faces} faces, {unreadable} could not be read{order}");
+    context.print(&text, &json!({ "model": name, "faces": faces, "unreadable": unreadable }))
 }
 
-/// What the model thinks of one face; none where its picture cannot be read.
-async fn look(
-    project: &Project,
-    predictor: &Predictor,
-    face: FaceId,
-    picture: &FacePicture,
-    model: &str,
-) -> anyhow::Result<Option<SureSuggestion>> {
-    if picture.is_withdrawn {
-        return Ok(None);
+/// A model that looks at faces of pools.
+pub struct Model {
+    predictor: Predictor,
+    name: String,
+}
+
+impl Model {
+    /// The model that `--model` names, else the one inside the program.
+    pub fn open(name: Option<&str>) -> anyhow::Result<Model> {
+        let predictor = super::model(name)?;
+        Ok(Model { name: predictor.name(), predictor })
     }
-    let Ok(bytes) = project.store.read(&picture.image_sha256).await else { return Ok(None) };
-    let predictions = tokio::task::block_in_place(|| match decode(&bytes, &Limits::default()) {
-        Ok(decoded) => predictor.predict(&decoded.image, &[predictor.framed(picture.bounding_box)]),
-        Err(_) => Ok(Vec::new()),
-    })?;
-    let Some(prediction) = predictions.into_iter().next() else { return Ok(None) };
-    let Prediction { expression, probabilities, valence_arousal, .. } = prediction;
-    let entropy: f32 = probabilities.iter().map(|(_, p)| if *p > 0.0 { -p * p.ln() } else { 0.0 }).sum();
-    let confidence = probabilities.iter().map(|(_, p)| *p).fold(0.0, f32::max).min(1.0);
-    let suggestion = Suggestion {
-        expression,
-        valence: valence_arousal.map(|place| place.valence),
-        arousal: valence_arousal.map(|place| place.arousal),
-        by: model.to_owned(),
-    };
-    Ok(Some(SureSuggestion { face_id: face, suggestion, confidence, uncertainty: entropy }))
+}
+
+impl Suggester for Model {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn look(&self, picture: &RgbImage, face: BoundingBox) -> Result<Option<Thought>, String> {
+        let predictions = self.predictor.predict(picture, &[self.predictor.framed(face)]);
+        let thought = |prediction: Prediction| Thought {
+            expression: prediction.expression,
+            valence: prediction.valence_arousal.map(|place| place.valence),
+            arousal: prediction.valence_arousal.map(|place| place.arousal),
+            probabilities: prediction.probabilities.iter().map(|(_, p)| *p).collect(),
+        };
+        Ok(predictions.map_err(|error| error.to_string())?.into_iter().next().map(thought))
+    }
 }
 
 async fn set_gold(context: &Context, args: &PoolGold) -> anyhow::Result<()> {

@@ -177,7 +177,7 @@ async fn put_together(context: &Context, args: &ReleasePack) -> anyhow::Result<(
         summary.n_images,
         summary.n_bytes as f64 / 1e6
     );
-    context.print(&text, &serde_json::to_value(summary)?)?;
+    context.print(&text, &serde_json::to_value(&summary)?)?;
     if summary.is_stopped {
         bail!("stopped before the end: the same command goes on from here");
     }

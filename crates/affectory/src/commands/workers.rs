@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use affectory_catalog::Project;
+use affectory_annotate::{SuggestSummary, Suggester as _};
+use affectory_catalog::{Project, Strategy};
 use affectory_collect::{Client, FetchPlace, FetchRequest, FetchSummary, fetch};
 use affectory_core::Stop;
 use affectory_dispatch::{
-    Activity, Credentials, DispatchRequest, Queue, QueuedHosts, QueuedImages, Waiting, WorkStage, WorkerCounts,
-    dispatch,
+    Activity, Credentials, DispatchRequest, PackWork, PoolRequest, PoolWork, Queue, QueuedHosts, QueuedImages, Urgency,
+    Waiting, WorkStage, WorkerCounts, dispatch, work_off,
 };
 use affectory_faces::{ScanSummary, scan};
+use affectory_release::pack::Packer;
 use affectory_web::{Operations, QueueFigures, ShardFigures};
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::{Context, collect, faces, operations, shown};
+use super::pools::Model;
+use super::{Context, collect, faces, operations, pools, shown};
 use crate::cli::{DispatchArgs, QueueArgs, SharedStage, WorkerArgs};
 use crate::environment::{now_ms, variable, worker_id};
 use crate::failure::printable;
@@ -25,15 +28,44 @@ pub async fn dispatch_work(context: &Context, args: &DispatchArgs) -> anyhow::Re
     if let Some(address) = args.operations {
         operations::listen(probes(&project, &queue, faces::name(&args.detector)), address, &context.stop).await?;
     }
+    let pool = match &args.pool {
+        Some(name) => Some(pools::named(&project, name).await?),
+        None => None,
+    };
+    let model = match &pool {
+        Some(_) => Some(Model::open(args.model.as_deref())?),
+        None => None,
+    };
+    if let Some(release) = &args.release {
+        Packer::begin(&project, release, args.images_per_pack).await?;
+    }
+    let pool = pool.as_ref().zip(model.as_ref()).map(|(pool, model)| PoolRequest {
+        pool: pool.id,
+        model: model.name().to_owned(),
+        by_uncertainty: pool.rules.strategy == Strategy::Uncertainty,
+    });
     let request = DispatchRequest {
-        stages: stages(&args.stages),
+        stages: offered_stages(args)?,
+        urgency: if args.urgent { Urgency::Urgent } else { Urgency::Usual },
+        pool,
+        release: args.release.clone(),
         detector: faces::name(&args.detector).into(),
         ahead: args.ahead,
         until_done_ms: args.until_done.then_some(i64::from(args.patience) * 1000),
     };
-    let summary = dispatch(&project.catalog, &queue, &request, now_ms, (&context.stop, &context.bars)).await?;
-    let text = format!("offered {} shards of addresses and {} of images", summary.fetch_shards, summary.face_shards);
-    context.print(&text, &serde_json::to_value(summary)?)?;
+    let summary = dispatch(&project, &queue, &request, now_ms, (&context.stop, &context.bars)).await?;
+    let mut text = format!("offered {summary}");
+    let mut document = serde_json::to_value(summary)?;
+    if let Some(PoolRequest { pool, model, .. }) = &request.pool {
+        let n_unseen = project.catalog.count_unsuggested(*pool, model).await?;
+        document["unseen"] = n_unseen.into();
+        if n_unseen > 0 {
+            text += &format!(
+                "; {n_unseen} faces were not seen by {model}: their pictures could not be read, or no worker had it"
+            );
+        }
+    }
+    context.print(&text, &document)?;
     if summary.stopped && args.until_done {
         bail!("stopped before the end: the same command goes on from here");
     }
@@ -44,7 +76,10 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
     let project = context.open().await?;
     let queue = connect(&project).await?;
     let settings = collect::settings_of(&project)?;
-    let stages = stages(&args.stages);
+    let stages = match &args.stages[..] {
+        [] => WorkStage::ALL.to_vec(),
+        chosen => chosen.iter().map(stage).collect(),
+    };
     let finder = match stages.contains(&WorkStage::Faces) {
         true => Some(faces::finder(&args.detector, settings.faces.min_px)?),
         false => None,
@@ -56,7 +91,11 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
     if let Some(address) = args.operations {
         operations::listen(probes(&project, &queue, faces::name(&args.detector)), address, &context.stop).await?;
     }
-    let client = Client::new(settings.client()?)?;
+    // Who only looks at what is here needs to tell nobody who they are.
+    let client = match stages.contains(&WorkStage::Fetch) {
+        true => Some(Client::new(settings.client()?)?),
+        false => None,
+    };
     let request = FetchRequest { worker: worker_id(), patience_ms: 0, seed: args.seed };
     let scan_request = faces::scan_request(&settings.faces, true);
     let activity = Arc::new(Activity::new(now_ms()));
@@ -84,8 +123,34 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
         }
         None => None,
     };
-    let fetched = match stages.contains(&WorkStage::Fetch) {
+    let seeing = match stages.contains(&WorkStage::Predict) {
         true => {
+            let mut work = PoolWork::new(&project, Model::open(args.model.as_deref())?, &context.stop);
+            let taker = queue.take(WorkStage::Predict).await?;
+            let (stop, activity, is_busy) = (context.stop.clone(), Arc::clone(&activity), is_busy.clone());
+            Some(tokio::spawn(async move {
+                let outcome = work_off(&mut work, taker, (&activity, is_busy), now_ms, &stop).await;
+                stop_after(&outcome, &stop);
+                outcome.map(|counts| (work.summary, counts))
+            }))
+        }
+        false => None,
+    };
+    let packing = match stages.contains(&WorkStage::Pack) {
+        true => {
+            let mut work = PackWork::new(&project, &context.stop);
+            let taker = queue.take(WorkStage::Pack).await?;
+            let (stop, activity, is_busy) = (context.stop.clone(), Arc::clone(&activity), is_busy.clone());
+            Some(tokio::spawn(async move {
+                let outcome = work_off(&mut work, taker, (&activity, is_busy), now_ms, &stop).await;
+                stop_after(&outcome, &stop);
+                outcome.map(|counts| (work.n_written, counts))
+            }))
+        }
+        false => None,
+    };
+    let fetched = match client {
+        Some(client) => {
             let taker = queue.take(WorkStage::Fetch).await?;
             let mut hosts = QueuedHosts::new(&project.catalog, &request.worker, taker, &activity);
             let place = FetchPlace { catalog: &project.catalog, store: &project.store };
@@ -97,17 +162,32 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
             stop_after(&outcome, &context.stop);
             Some(outcome.map(|summary| (summary, hosts.counts().clone())))
         }
-        false => None,
-    };
-    // Both to their end: a stage that failed does not leave the other's results unrecorded.
-    let looked = match looking {
-        Some(task) => Some(task.await?),
         None => None,
     };
+    // All to their end: a stage that failed does not leave the others' results unrecorded.
+    let (looked, seen, packed) = (ended(looking).await?, ended(seeing).await?, ended(packing).await?);
     queue.flush().await;
     let fetched = fetched.transpose().context("failed to fetch")?;
     let looked = looked.transpose().context("failed to look for faces")?;
-    print(context, fetched.as_ref(), looked.as_ref())
+    let seen = seen.transpose().context("failed to let a model look at faces")?;
+    let packed = packed.transpose().context("failed to pack a release")?;
+    print(context, &Done { fetched, looked, seen, packed })
+}
+
+async fn ended<T>(task: Option<tokio::task::JoinHandle<T>>) -> anyhow::Result<Option<T>> {
+    Ok(match task {
+        Some(task) => Some(task.await?),
+        None => None,
+    })
+}
+
+/// What each stage did.
+struct Done {
+    fetched: Option<(FetchSummary, WorkerCounts)>,
+    looked: Option<(ScanSummary, WorkerCounts)>,
+    seen: Option<(SuggestSummary, WorkerCounts)>,
+    /// Packs that were written.
+    packed: Option<(u64, WorkerCounts)>,
 }
 
 /// A worker whose one stage failed ends, so that somebody notices, and does not go on with the other alone.
@@ -117,13 +197,9 @@ fn stop_after<T, E>(outcome: &Result<T, E>, stop: &Stop) {
     }
 }
 
-fn print(
-    context: &Context,
-    fetched: Option<&(FetchSummary, WorkerCounts)>,
-    looked: Option<&(ScanSummary, WorkerCounts)>,
-) -> anyhow::Result<()> {
+fn print(context: &Context, done: &Done) -> anyhow::Result<()> {
     let mut lines = Vec::new();
-    let mut document = json!({ "fetch": null, "faces": null });
+    let mut document = json!({ "fetch": null, "faces": null, "predict": null, "pack": null });
     let of_shards = |counts: &WorkerCounts| {
         let waits = counts.wait_ms(50).zip(counts.wait_ms(95));
         let waited = waits.map(|(half, most)| format!("; they had waited {half} ms (median), {most} ms (95 %)"));
@@ -138,15 +214,25 @@ fn print(
             "work": summary, "shards": counts, "wait_ms": { "p50": counts.wait_ms(50), "p95": counts.wait_ms(95) },
         })
     };
-    if let Some((summary, counts)) = fetched {
+    if let Some((summary, counts)) = &done.fetched {
         lines.push(collect::describe_fetched(summary));
         lines.push(of_shards(counts));
         document["fetch"] = json_of(serde_json::to_value(summary)?, counts);
     }
-    if let Some((summary, counts)) = looked {
+    if let Some((summary, counts)) = &done.looked {
         lines.push(faces::describe(summary));
         lines.push(of_shards(counts));
         document["faces"] = json_of(serde_json::to_value(summary)?, counts);
+    }
+    if let Some((SuggestSummary { faces, unreadable, .. }, counts)) = done.seen.as_ref().filter(|(_, c)| c.has_come()) {
+        lines.push(format!("the model looked at {faces} faces, {unreadable} could not be read"));
+        lines.push(of_shards(counts));
+        document["predict"] = json_of(json!({ "faces": faces, "unreadable": unreadable }), counts);
+    }
+    if let Some((n_written, counts)) = done.packed.as_ref().filter(|(_, counts)| counts.has_come()) {
+        lines.push(format!("{n_written} packs written"));
+        lines.push(of_shards(counts));
+        document["pack"] = json_of(json!({ "packs": n_written }), counts);
     }
     context.print(&lines.join("\n"), &document)
 }
@@ -158,7 +244,11 @@ pub async fn queue(context: &Context, args: &QueueArgs) -> anyhow::Result<()> {
     let mut stages = serde_json::Map::new();
     for stage in WorkStage::ALL {
         let waiting = queue.waiting(stage).await?;
-        text += &format!("{:8}  {} shards wait, {} in work\n", stage.name(), waiting.waiting, waiting.in_work);
+        let urgent = match waiting.urgent {
+            0 => String::new(),
+            n => format!(" ({n} of them urgent)"),
+        };
+        text += &format!("{:8}  {} shards wait{urgent}, {} in work\n", stage.name(), waiting.waiting, waiting.in_work);
         stages.insert(stage.name().into(), serde_json::to_value(waiting)?);
     }
     let (n_dead, dead) = queue.list_buried(args.dead).await?;
@@ -179,7 +269,7 @@ fn probes(project: &Project, queue: &Queue, detector: &str) -> Operations {
         Box::pin(async move {
             let mut stages = Vec::new();
             for stage in WorkStage::ALL {
-                let Waiting { waiting, in_work } = queue.waiting(stage).await.map_err(|error| error.to_string())?;
+                let Waiting { waiting, in_work, .. } = queue.waiting(stage).await.map_err(|error| error.to_string())?;
                 stages.push(ShardFigures { stage: stage.name(), waiting, in_work });
             }
             let (n_given_up, _) = queue.list_buried(0).await.map_err(|error| error.to_string())?;
@@ -189,12 +279,30 @@ fn probes(project: &Project, queue: &Queue, detector: &str) -> Operations {
     Operations::new(project.clone(), detector, Arc::new(now_ms)).with_queue(figures)
 }
 
-fn stages(chosen: &[SharedStage]) -> Vec<WorkStage> {
-    let stage = |stage: &SharedStage| match stage {
+fn stage(chosen: &SharedStage) -> WorkStage {
+    match chosen {
         SharedStage::Fetch => WorkStage::Fetch,
         SharedStage::Faces => WorkStage::Faces,
-    };
-    if chosen.is_empty() { WorkStage::ALL.to_vec() } else { chosen.iter().map(stage).collect() }
+        SharedStage::Predict => WorkStage::Predict,
+        SharedStage::Pack => WorkStage::Pack,
+    }
+}
+
+fn offered_stages(args: &DispatchArgs) -> anyhow::Result<Vec<WorkStage>> {
+    let named = [(args.pool.is_some(), WorkStage::Predict), (args.release.is_some(), WorkStage::Pack)];
+    let named: Vec<WorkStage> = named.into_iter().filter_map(|(is_named, stage)| is_named.then_some(stage)).collect();
+    let chosen: Vec<WorkStage> = args.stages.iter().map(stage).collect();
+    match &chosen[..] {
+        [] if named.is_empty() => Ok(vec![WorkStage::Fetch, WorkStage::Faces]),
+        [] => Ok(named),
+        chosen if chosen.contains(&WorkStage::Predict) && args.pool.is_none() => {
+            bail!("--stage predict needs --pool: the pool at whose faces a model is to look")
+        }
+        chosen if chosen.contains(&WorkStage::Pack) && args.release.is_none() => {
+            bail!("--stage pack needs --release: the release that is to be packed")
+        }
+        chosen => Ok(chosen.to_vec()),
+    }
 }
 
 /// Further than this from the database's clock, this machine would take leases that others hold.

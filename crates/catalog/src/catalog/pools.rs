@@ -238,7 +238,8 @@ impl Catalog {
         rows.iter().map(gold).collect()
     }
 
-    /// Faces of a pool that still want answers and have no suggestion by `model`, in the order of their ids.
+    /// Faces of a pool after `after`, up to `last`, that still want answers and have no suggestion by `model`, in the order of
+    /// their ids.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
@@ -246,7 +247,7 @@ impl Catalog {
         &self,
         pool: PoolId,
         model: &str,
-        after: FaceId,
+        (after, last): (FaceId, FaceId),
         limit: u32,
     ) -> Result<Vec<FaceId>, CatalogError> {
         let failed = || CatalogError::database("list faces without a suggestion");
@@ -254,14 +255,33 @@ impl Catalog {
         let rows = work
             .fetch(
                 "select face_id from pool_face
-                 where pool_id = $1 and face_id > $2 and (suggested_by is null or suggested_by <> $3)
+                 where pool_id = $1 and face_id > $2 and face_id <= $5 and (suggested_by is null or suggested_by <> $3)
                      and (n_done < n_wanted or is_gold = 1)
                  order by face_id limit $4",
-                vec![pool.0.into(), after.0.into(), model.into(), i64::from(limit).into()],
+                vec![pool.0.into(), after.0.into(), model.into(), i64::from(limit).into(), last.0.into()],
             )
             .await
             .map_err(failed())?;
         rows.iter().map(|row| Ok(FaceId(row.int(0)?))).collect()
+    }
+
+    /// How many faces [`Catalog::list_unsuggested`] would list in all.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn count_unsuggested(&self, pool: PoolId, model: &str) -> Result<u64, CatalogError> {
+        let failed = || CatalogError::database("count faces without a suggestion");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select count(*) from pool_face
+                 where pool_id = $1 and (suggested_by is null or suggested_by <> $2)
+                     and (n_done < n_wanted or is_gold = 1)",
+                vec![pool.0.into(), model.into()],
+            )
+            .await
+            .map_err(failed())?;
+        rows.first().map_or(Ok(0), |row| row.count(0))
     }
 
     /// Records what a model thinks of faces of a pool and how sure it is.

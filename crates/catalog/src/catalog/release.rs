@@ -48,21 +48,21 @@ impl Catalog {
             .map_err(failed())?;
         let Some(row) = inserted.first() else { return Err(CatalogError::ReleaseExists(release.name.clone())) };
         let id = row.int(0)?;
-        // Pieces keep the JSON of a release of a million faces from being built at once.
-        for piece in items.chunks(50_000) {
-            let rows = batch(piece.iter().map(|item| {
-                let expression = item.expression.map(|expression| expression.index());
-                (item.item_idx, item.face_id, item.image_id, split_rank(Some(item.split)), expression)
-            }));
-            work.execute(
+        // Pieces keep the JSON of a release of a million faces from being built at once. The next one is built while the
+        // database has this one.
+        let mut pieces = items.chunks(50_000).map(item_rows);
+        let mut piece = pieces.next();
+        while let Some(rows) = piece {
+            let insert = work.execute(
                 "insert into release_item (release_id, item_idx, face_id, image_id, split, expression)
                  select $2, cast(value ->> 0 as bigint), cast(value ->> 1 as bigint), cast(value ->> 2 as bigint),
                         cast(value ->> 3 as bigint), cast(value ->> 4 as bigint)
                  from json_each($1) as new order by key",
                 vec![rows, Value::from(id)],
-            )
-            .await
-            .map_err(failed())?;
+            );
+            let (inserted, next) = tokio::join!(insert, async { pieces.next() });
+            inserted.map_err(failed())?;
+            piece = next;
         }
         let entry = Entry {
             actor: COMMAND_LINE,
@@ -180,6 +180,13 @@ impl Catalog {
             .map_err(failed())?;
         rows.iter().map(|row| row.sha256(0)).collect()
     }
+}
+
+fn item_rows(items: &[ReleaseItemRow]) -> Value {
+    batch(items.iter().map(|item| {
+        let expression = item.expression.map(|expression| expression.index());
+        (item.item_idx, item.face_id, item.image_id, split_rank(Some(item.split)), expression)
+    }))
 }
 
 fn release_row(row: &Row) -> Result<ReleaseRow, CatalogError> {

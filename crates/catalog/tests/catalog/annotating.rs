@@ -208,7 +208,11 @@ async fn what_a_model_is_least_certain_of_is_given_first() {
             uncertainty,
         };
         catalog.record_suggestions(pool, &[sure(1, 0.1), sure(2, 0.9)]).await.unwrap();
-        assert_eq!(catalog.list_unsuggested(pool, "m", FaceId(0), 9).await.unwrap(), [FaceId(3)], "where it goes on");
+        assert_eq!(
+            catalog.list_unsuggested(pool, "m", (FaceId(0), FaceId(99)), 9).await.unwrap(),
+            [FaceId(3)],
+            "where it goes on"
+        );
         assert_eq!(catalog.order_by_uncertainty(pool, "t", 5).await.unwrap(), 3);
         let a = annotator(catalog, "a").await;
         assert_eq!(given(catalog, pool, a, 9, 10).await, [2, 1, 3]);

@@ -1,7 +1,7 @@
 //! Does a project go on that an older version left in the middle of its work?
 
-use affectory_catalog::{AttemptLimit, Catalog, HostPlace};
-use affectory_core::CandidateId;
+use affectory_catalog::{AttemptLimit, Catalog, HostPlace, WrittenPack};
+use affectory_core::{CandidateId, Split};
 
 use crate::collection::{ended, image};
 use crate::engines::{databases, hash, run_sql};
@@ -20,6 +20,9 @@ const TAIL_POSTGRES: &str = include_str!("../../migrations/0001_the_way.postgres
 
 /// What version 7 added, on PostgreSQL only.
 const VERSION_7: &str = include_str!("../../migrations/0007_outages.postgres.sql");
+
+/// What version 8 added.
+const VERSION_8: &str = include_str!("../../migrations/0008_attempts.sql");
 
 /// What `fixtures/interrupted.py` got of a collection killed after five seconds: 55 addresses, 23 fetched, a host leased.
 const INTERRUPTED: &str = include_str!("../fixtures/interrupted-version-6.sql");
@@ -99,6 +102,34 @@ async fn who_was_signed_in_under_version_7_still_is_and_attempts_are_counted_fro
         let limit = || AttemptLimit { of: hash(2), n: 1, window_ms: 100 };
         assert_eq!(catalog.count_attempt(&[limit()], 10).await.unwrap(), None);
         assert_eq!(catalog.count_attempt(&[limit()], 20).await.unwrap(), Some(110));
+    }
+}
+
+#[tokio::test]
+async fn a_release_of_version_8_can_be_packed() {
+    for (url, _folder) in databases("version_8").await {
+        version_6(&url).await;
+        let tail = if url.starts_with("sqlite:") { "" } else { VERSION_7 };
+        let manifest = hash(1);
+        let rows = format!(
+            "insert into schema_version values (8);
+             insert into release (name, manifest_sha256, seed, labels, parameters, n_items, built_ms)
+                 values ('r', '{manifest}', 1, 'happy', '', 0, 1);"
+        );
+        run_sql(&url, &format!("{tail} {VERSION_8} {rows}")).await;
+        let catalog = Catalog::connect(&url).await.unwrap();
+        let release = catalog.find_release("r").await.unwrap().id;
+        assert_eq!(catalog.find_packing(release).await.unwrap(), None);
+        let planned = catalog.plan_packs(release, 10, &[(Split::Train, 2), (Split::Test, 1)]).await.unwrap();
+        assert!(planned.packs.iter().all(|pack| pack.written.is_none()));
+        // Whoever comes later, with another size, finds what is planned.
+        assert_eq!(catalog.plan_packs(release, 99, &[(Split::Train, 1)]).await.unwrap(), planned);
+        let written = WrittenPack { n_images: 7, n_bytes: 1 << 40, sha256: hash(2), made_from: hash(3) };
+        catalog.record_pack(release, (Split::Train, 1), &written).await.unwrap();
+        let packing = catalog.find_packing(release).await.unwrap().unwrap();
+        let places: Vec<_> = packing.packs.iter().map(|pack| (pack.split, pack.number, pack.written.clone())).collect();
+        let expected = [(Split::Train, 0, None), (Split::Train, 1, Some(written)), (Split::Test, 0, None)];
+        assert_eq!((packing.images_per_pack, places), (10, expected.to_vec()));
     }
 }
 

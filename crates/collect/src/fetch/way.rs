@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use affectory_catalog::{FetchEnd, FetchRecord};
-use affectory_core::{Sha256Hex, WAY};
+use affectory_core::{Sha256Hex, WAY, way_us};
 use affectory_imaging::sha256;
 use tracing::Level;
 
@@ -34,7 +34,6 @@ impl Footprint {
     /// An image is followed by its hash; an address that gave none by its own.
     pub(super) fn tell(self, record: &FetchRecord, worker: &str) {
         let Times { began, answered, ended } = self.times;
-        let us = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let address = (&self.address, self.is_first.then_some("address"));
         let ((hash, brings), status, failed, bytes) = match &record.end {
             FetchEnd::Image(image) => ((&image.sha256, Some("image")), Some(200), None, Some(image.size_bytes)),
@@ -48,10 +47,10 @@ impl Footprint {
             step = "fetch",
             hash = hash.as_str(),
             brings,
-            ago_us = us(began.elapsed()),
-            took_us = us(ended - began),
-            part.request = us(answered - began),
-            part.store = us(ended - answered),
+            ago_us = way_us(began.elapsed()),
+            took_us = way_us(ended - began),
+            part.request = way_us(answered - began),
+            part.store = way_us(ended - answered),
             failed,
             outcome = record.outcome,
             status = status.map(u64::from),

@@ -50,10 +50,11 @@ pub(super) async fn gather(project: &Project, options: &BuildOptions, now_ms: i6
     let mut page = catalog.list_labelled_faces(FaceId(0), PAGE).await?;
     while let Some(last) = page.last() {
         let after = last.face.id;
-        let consensus: Vec<ConsensusRow> = page.iter().map(consensus).collect();
-        // The next page is read while this one is written: an engine does both at once.
-        let ((), next) = tokio::try_join!(
+        // The next page is asked for before this one is worked on, and read while it is written: an engine does both at once.
+        let (next, ()) = tokio::try_join!(
+            async { Ok::<_, ReleaseError>(catalog.list_labelled_faces(after, PAGE).await?) },
             async {
+                let consensus: Vec<ConsensusRow> = page.iter().map(consensus).collect();
                 for (face, agreed) in page.into_iter().zip(&consensus) {
                     match draft(face, agreed, options) {
                         Ok(draft) => spill.add(&draft)?,
@@ -62,7 +63,6 @@ pub(super) async fn gather(project: &Project, options: &BuildOptions, now_ms: i6
                 }
                 Ok(catalog.record_consensus(&consensus, now_ms).await?)
             },
-            async { Ok::<_, ReleaseError>(catalog.list_labelled_faces(after, PAGE).await?) },
         )?;
         page = next;
     }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use affectory_catalog::{NewRelease, Project, ReleaseRow};
-use affectory_core::{LabelSet, WAY};
+use affectory_core::{LabelSet, WAY, way_us};
 
 use crate::ReleaseError;
 use crate::names::check_name;
@@ -121,7 +121,7 @@ pub async fn build(project: &Project, options: &BuildOptions, now_ms: i64) -> Re
         parameters: written.parameters,
     };
     let row = project.catalog.record_release(&release, &written.rows, now_ms).await?;
-    let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let took_us = way_us(began.elapsed());
     // One step for all its images: there may be ten million.
     tracing::info!(
         target: WAY,

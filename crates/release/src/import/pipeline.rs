@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use affectory_catalog::{ImportItem, ImportOutcome, NewFace, NewImage, NewSighting, Project};
-use affectory_core::{BoundingBox, Progress, Stop, WAY};
+use affectory_core::{BoundingBox, Progress, Stop, WAY, way_us};
 use affectory_imaging::{Limits, decode, perceptual_hash, sha256};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -222,8 +222,7 @@ async fn record(project: &Project, ready: &[Ready], now_ms: i64) -> Result<Impor
 
 /// For whoever follows an image that has just been recorded. Its path is not told: it may hold a name.
 fn tell(item: &ImportItem, [began, read]: [Instant; 2]) {
-    let us = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    let all_us = us(began.elapsed());
+    let all_us = way_us(began.elapsed());
     tracing::info!(
         target: WAY,
         step = "import",
@@ -231,8 +230,8 @@ fn tell(item: &ImportItem, [began, read]: [Instant; 2]) {
         brings = "image",
         ago_us = all_us,
         took_us = all_us,
-        part.read = us(read - began),
-        part.record = us(read.elapsed()),
+        part.read = way_us(read - began),
+        part.record = way_us(read.elapsed()),
         bytes = item.image.size_bytes,
         n_faces = item.faces.len() as u64,
         source = item.sighting.source.as_str(),

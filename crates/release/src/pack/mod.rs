@@ -1,22 +1,25 @@
 //! How do a release's images lie together in few large files, so that a trainer reads them one after the other?
 //!
 //! An image at a time, a bucket is asked a million times for a million images. A pack is a WebDataset tar with some hundreds
-//! of them, and lies in the store beside the images: `packs/RELEASE/SPLIT-NNNNN.tar`, listed in `packs/RELEASE/index.json`.
+//! of them, and lies in the store beside the images, `packs/RELEASE/SPLIT-NNNNN.FROM.tar`; the catalogue records it.
 //! Which pack an image is in follows from its hash alone: each has an equal share of the range of all hashes. So a pack is a
 //! random part of its split, nobody has to search an index, a withdrawal changes one pack, and repeating the command
-//! writes what is missing or has changed, and nothing else.
+//! writes what is missing or has changed, and nothing else. A file never changes: a pack with fewer images has another name.
+//!
+//! Packs are written one by one, by one process or by many: whoever writes one twice writes the same bytes.
 
-mod index;
+mod plan;
 mod reader;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use affectory_catalog::Project;
+use affectory_catalog::{PackRow, Project, WrittenPack};
 use affectory_core::{Progress, Sha256Hex, Split, Stop};
 
+use crate::load::{manifest_bytes, shared_manifest};
 use crate::{Release, ReleaseError, ReleaseItem, load_release};
-use index::{Index, PackRow};
+use plan::Plan;
 
 pub use reader::PackReader;
 
@@ -24,7 +27,7 @@ pub use reader::PackReader;
 pub const USUAL_IMAGES: u32 = 1_000;
 
 /// What packing came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct PackSummary {
     /// Packs of the release now.
     pub n_packs: u64,
@@ -36,70 +39,179 @@ pub struct PackSummary {
     pub n_bytes: u64,
     /// Whether a stop was asked for before all were there; the same call goes on.
     pub is_stopped: bool,
+    /// Their names in the store.
+    pub files: Vec<String>,
+}
+
+/// The images of one pack in the order of their hashes, each with its faces.
+type Images<'a> = BTreeMap<&'a Sha256Hex, Vec<&'a ReleaseItem>>;
+
+/// Writes the packs of one release.
+#[derive(Debug)]
+pub struct Packer {
+    project: Project,
+    release: Release,
+    /// Places of items, by pack.
+    items: BTreeMap<(Split, u32), Vec<usize>>,
+}
+
+impl Packer {
+    /// Divides a release if nobody did before, and puts its manifest where workers on other machines find it.
+    ///
+    /// # Errors
+    /// [`ReleaseError::PackedOtherwise`] if it was divided into packs of another size, and whatever store and catalogue
+    /// refuse.
+    pub async fn begin(project: &Project, name: &str, images_per_pack: Option<u32>) -> Result<Packer, ReleaseError> {
+        let release = load_release(project, name).await?;
+        let wanted = images_per_pack.unwrap_or(USUAL_IMAGES);
+        let counts = plan::counts(&release, wanted);
+        let packing = project.catalog.plan_packs(release.row.id, wanted, &counts).await?;
+        if images_per_pack.is_some_and(|wanted| wanted != packing.images_per_pack) {
+            return Err(ReleaseError::PackedOtherwise {
+                name: name.to_owned(),
+                found: packing.images_per_pack,
+                wanted,
+            });
+        }
+        if project.store.is_shared() && project.store.read_named(&shared_manifest(name)).await?.is_none() {
+            let manifest = manifest_bytes(project, &release.row).await?;
+            project.store.put_named(&shared_manifest(name), manifest.into()).await?;
+        }
+        Ok(Packer::new(project, release, &Plan::new(&packing)))
+    }
+
+    /// A release that was divided before.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NotPacked`] if it was not, and whatever store and catalogue refuse.
+    pub async fn join(project: &Project, name: &str) -> Result<Packer, ReleaseError> {
+        let row = project.catalog.find_release(name).await?;
+        let packing = project.catalog.find_packing(row.id).await?;
+        let packing = packing.ok_or_else(|| ReleaseError::NotPacked(name.to_owned()))?;
+        Ok(Packer::new(project, load_release(project, name).await?, &Plan::new(&packing)))
+    }
+
+    fn new(project: &Project, release: Release, plan: &Plan) -> Packer {
+        Packer { project: project.clone(), items: plan.sort(&release), release }
+    }
+
+    /// The release.
+    pub fn name(&self) -> &str {
+        &self.release.row.release.name
+    }
+
+    /// Packs that are not written as the release was when this began, or whose file is gone; in their order.
+    ///
+    /// # Errors
+    /// Whatever store and catalogue refuse.
+    pub async fn list_pending(&self) -> Result<Vec<(Split, u32)>, ReleaseError> {
+        let there: HashSet<String> =
+            self.project.store.list_named(&plan::folder_of(self.name())).await?.into_iter().collect();
+        let is_there = |row: &PackRow, written: &WrittenPack| {
+            plan::made_from(&self.images((row.split, row.number), &HashSet::new())) == written.made_from
+                && there.contains(&plan::file_of(row.split, row.number, &written.made_from))
+        };
+        let rows = self.rows().await?.into_iter();
+        let pending = rows.filter(|row| !row.written.as_ref().is_some_and(|written| is_there(row, written)));
+        Ok(pending.map(|row| (row.split, row.number)).collect())
+    }
+
+    /// Writes one pack as the release is now, records it, and removes what it was before. Says false if there is no such
+    /// pack, or a stop was asked for.
+    ///
+    /// # Errors
+    /// [`ReleaseError::PackTooLarge`], and whatever store and catalogue refuse.
+    pub async fn write(&self, (split, number): (Split, u32), stop: &Stop) -> Result<bool, ReleaseError> {
+        let (catalog, store) = (&self.project.catalog, &self.project.store);
+        if !self.items.contains_key(&(split, number)) {
+            return Ok(false);
+        }
+        let all = self.images((split, number), &HashSet::new());
+        let hashes: Vec<&Sha256Hex> = all.keys().copied().collect();
+        // This may have been begun hours ago.
+        let withdrawn: HashSet<Sha256Hex> = catalog.list_withdrawn_of(&hashes).await?.into_iter().collect();
+        let images = self.images((split, number), &withdrawn);
+        let Some((bytes, sha256)) = writer::write(&self.project, &images, stop).await? else { return Ok(false) };
+        let made_from = plan::made_from(&images);
+        let n_bytes = bytes.len() as u64;
+        let folder = plan::folder_of(self.name());
+        store.put_named(&format!("{folder}/{}", plan::file_of(split, number, &made_from)), bytes).await?;
+        store.flush().await?;
+        let written = WrittenPack { n_images: images.len() as u64, n_bytes, sha256, made_from };
+        catalog.record_pack(self.release.row.id, (split, number), &written).await?;
+        self.remove_others((split, number), &folder).await?;
+        Ok(true)
+    }
+
+    /// Files of a pack that the catalogue does not name: what it was before a withdrawal.
+    async fn remove_others(&self, (split, number): (Split, u32), folder: &str) -> Result<(), ReleaseError> {
+        let rows = self.rows().await?;
+        // Asked now, and not what was just written: somebody may have written it anew since.
+        let row = rows.iter().find(|row| (row.split, row.number) == (split, number));
+        let Some(written) = row.and_then(|row| row.written.as_ref()) else { return Ok(()) };
+        let kept = plan::file_of(split, number, &written.made_from);
+        let own = plan::beginning_of(split, number);
+        for name in self.project.store.list_named(folder).await? {
+            if name.starts_with(&own) && name != kept {
+                self.project.store.delete_named(&format!("{folder}/{name}")).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn rows(&self) -> Result<Vec<PackRow>, ReleaseError> {
+        let packing = self.project.catalog.find_packing(self.release.row.id).await?;
+        Ok(packing.map(|packing| packing.packs).unwrap_or_default())
+    }
+
+    /// What a pack holds, but for what is withdrawn.
+    fn images(&self, place: (Split, u32), withdrawn: &HashSet<Sha256Hex>) -> Images<'_> {
+        let mut images = plan::images(&self.release, self.items.get(&place).map_or(&[], Vec::as_slice));
+        images.retain(|image, _| !withdrawn.contains(*image));
+        images
+    }
+
+    /// What there is now, of which `n_written` were written by the caller.
+    ///
+    /// # Errors
+    /// Whatever the catalogue refuses.
+    pub async fn summary(&self, n_written: u64, is_stopped: bool) -> Result<PackSummary, ReleaseError> {
+        let rows = self.rows().await?;
+        let mut summary = PackSummary { n_packs: rows.len() as u64, n_written, is_stopped, ..PackSummary::default() };
+        let folder = plan::folder_of(self.name());
+        for row in &rows {
+            if let Some(written) = &row.written {
+                summary.n_images += written.n_images;
+                summary.n_bytes += written.n_bytes;
+                summary.files.push(format!("{folder}/{}", plan::file_of(row.split, row.number, &written.made_from)));
+            }
+        }
+        Ok(summary)
+    }
 }
 
 /// Packs a release, or what of it is not packed yet.
 ///
 /// # Errors
-/// [`ReleaseError::PackedOtherwise`] if there are packs of another size, and whatever store and catalogue refuse.
+/// As [`Packer::begin`] and [`Packer::write`].
 pub async fn pack(
     project: &Project,
     name: &str,
     images_per_pack: Option<u32>,
     (stop, progress): (&Stop, &dyn Progress),
 ) -> Result<PackSummary, ReleaseError> {
-    let release = load_release(project, name).await?;
-    let known = Index::read(project, name).await?;
-    let mut index = match known {
-        Some(index) => {
-            index.check(&release, images_per_pack)?;
-            index
+    let packer = Packer::begin(project, name, images_per_pack).await?;
+    let pending = packer.list_pending().await?;
+    let (mut n_written, mut is_stopped) = (0, false);
+    progress.begin(&format!("pack {name}"), Some(pending.len() as u64));
+    for place in pending {
+        if !packer.write(place, stop).await? {
+            is_stopped = true;
+            break;
         }
-        None => Index::new(&release, images_per_pack.unwrap_or(USUAL_IMAGES)),
-    };
-    let packs = sorted_into(&index, &release);
-    let mut summary = PackSummary { n_packs: packs.len() as u64, ..PackSummary::default() };
-    progress.begin(&format!("pack {name}"), Some(release.items.len() as u64));
-    for ((split, number), images) in &packs {
-        let n_items: usize = images.values().map(Vec::len).sum();
-        let fingerprint = index::fingerprint(images);
-        if index.row(*split, *number).is_none_or(|row| row.fingerprint != fingerprint) {
-            let Some((bytes, sha256)) = writer::write(project, images, stop).await? else {
-                summary.is_stopped = true;
-                break;
-            };
-            let row = PackRow {
-                split: *split,
-                number: *number,
-                n_images: images.len() as u64,
-                n_bytes: bytes.len() as u64,
-                sha256: sha256.to_string(),
-                fingerprint,
-            };
-            project.store.put_pack(&index::name_of(name, *split, *number), bytes).await?;
-            index.put(row);
-            // After each: what a kill costs is one pack.
-            index.write(project, name).await?;
-            summary.n_written += 1;
-        }
-        progress.advance(n_items as u64);
+        n_written += 1;
+        progress.advance(1);
     }
     progress.end();
-    if !summary.is_stopped {
-        summary.n_written += index.empty_others(project, name, &packs).await?;
-    }
-    (summary.n_images, summary.n_bytes) = index.sums();
-    Ok(summary)
-}
-
-/// The images of one pack in the order of their hashes, each with its faces.
-type Images<'a> = BTreeMap<&'a Sha256Hex, Vec<&'a ReleaseItem>>;
-
-fn sorted_into<'a>(index: &Index, release: &'a Release) -> BTreeMap<(Split, u32), Images<'a>> {
-    let mut packs: BTreeMap<(Split, u32), Images<'a>> = BTreeMap::new();
-    for item in &release.items {
-        let number = index.number_of(item.split, &item.image_sha256);
-        packs.entry((item.split, number)).or_default().entry(&item.image_sha256).or_default().push(item);
-    }
-    packs
+    packer.summary(n_written, is_stopped).await
 }

@@ -10,7 +10,7 @@ use affectory_imaging::sha256;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::index::{self, Index};
+use super::plan::{self, Plan};
 use crate::{Release, ReleaseError};
 
 /// Images of one pack, by their names.
@@ -22,8 +22,9 @@ type Shelf = Arc<OnceCell<Arc<Pack>>>;
 /// Reads images of a packed release.
 pub struct PackReader {
     project: Project,
-    release: String,
-    index: Index,
+    plan: Plan,
+    /// Names of the files.
+    files: HashMap<(Split, u32), String>,
     /// The packs that are open, the one that was used last at the end.
     open: Mutex<VecDeque<((Split, u32), Shelf)>>,
     most_open: usize,
@@ -37,21 +38,28 @@ impl PackReader {
     pub async fn open(project: &Project, release: &Release, most_open: usize) -> Result<PackReader, ReleaseError> {
         let name = &release.row.release.name;
         let not_packed = || ReleaseError::NotPacked(name.clone());
-        let index = Index::read(project, name).await?.ok_or_else(not_packed)?;
-        index.check(release, None)?;
-        for ((split, number), images) in super::sorted_into(&index, release) {
-            let row = index.row(split, number).ok_or_else(not_packed)?;
-            if row.fingerprint != index::fingerprint(&images) {
+        let packing = project.catalog.find_packing(release.row.id).await?.ok_or_else(not_packed)?;
+        let plan = Plan::new(&packing);
+        let items = plan.sort(release);
+        let mut files = HashMap::new();
+        for row in packing.packs {
+            let place = (row.split, row.number);
+            let written = row.written.ok_or_else(not_packed)?;
+            if plan::made_from(&plan::images(release, items.get(&place).map_or(&[], Vec::as_slice)))
+                != written.made_from
+            {
                 return Err(not_packed());
             }
+            let file = plan::file_of(row.split, row.number, &written.made_from);
+            files.insert(place, format!("{}/{file}", plan::folder_of(name)));
         }
         let open = Mutex::new(VecDeque::new());
-        Ok(PackReader { project: project.clone(), release: name.clone(), index, open, most_open: most_open.max(1) })
+        Ok(PackReader { project: project.clone(), plan, files, open, most_open: most_open.max(1) })
     }
 
     /// The number of the pack, in its split, that an image is in.
     pub fn number_of(&self, split: Split, image: &Sha256Hex) -> u32 {
-        self.index.number_of(split, image)
+        self.plan.number_of(split, image)
     }
 
     /// An image's bytes, which have the hash that they are named by.
@@ -77,16 +85,17 @@ impl PackReader {
     }
 
     async fn fetch(&self, split: Split, number: u32) -> Result<Arc<Pack>, ReleaseError> {
-        let name = index::name_of(&self.release, split, number);
-        let bytes = self.project.store.read_pack(&name).await?;
-        let bytes = bytes.ok_or_else(|| self.damaged(split, number, "it is not there".into()))?;
+        let absent = || self.damaged(split, number, "it is not there".into());
+        let name = self.files.get(&(split, number)).ok_or_else(absent)?;
+        let bytes = self.project.store.read_named(name).await?.ok_or_else(absent)?;
         let unpacked = tokio::task::spawn_blocking(move || unpack(&bytes)).await;
         let unpacked = unpacked.unwrap_or_else(|error| Err(error.to_string()));
         unpacked.map(Arc::new).map_err(|reason| self.damaged(split, number, reason))
     }
 
     fn damaged(&self, split: Split, number: u32, reason: String) -> ReleaseError {
-        ReleaseError::DamagedPack { name: index::name_of(&self.release, split, number), reason }
+        let name = self.files.get(&(split, number)).cloned().unwrap_or_else(|| format!("{split} {number}"));
+        ReleaseError::DamagedPack { name, reason }
     }
 }
 

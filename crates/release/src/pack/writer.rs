@@ -50,13 +50,19 @@ pub(super) async fn write(
     stop: &Stop,
 ) -> Result<Option<(Bytes, Sha256Hex)>, ReleaseError> {
     let mut tar = tar::Builder::new(Vec::new());
-    let reads = images.iter().map(|(image, items)| async move { (image, items, project.store.read(image).await) });
-    let mut reads = stream::iter(reads).buffered(READS_IN_FLIGHT);
-    while let Some((image, items, bytes)) = reads.next().await {
+    let hashes: Vec<Sha256Hex> = images.keys().map(|image| (*image).clone()).collect();
+    let store = project.store.clone();
+    let read = move |image: Sha256Hex| {
+        let store = store.clone();
+        async move { (store.read(&image).await, image) }
+    };
+    let mut reads = stream::iter(hashes).map(read).buffered(READS_IN_FLIGHT);
+    while let Some((bytes, image)) = reads.next().await {
         if stop.is_requested() {
             return Ok(None);
         }
-        let (bytes, Some(first)) = (bytes?, items.first()) else { continue };
+        let (bytes, Some(items)) = (bytes?, images.get(&image)) else { continue };
+        let Some(first) = items.first() else { continue };
         if tar.get_ref().len() + bytes.len() > MOST_BYTES {
             return Err(ReleaseError::PackTooLarge);
         }
