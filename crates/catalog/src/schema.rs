@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { portable: "", sqlite: "", postgres: include_str!("../migrations/0007_outages.postgres.sql") },
     Migration { portable: include_str!("../migrations/0008_attempts.sql"), sqlite: "", postgres: "" },
     Migration { portable: include_str!("../migrations/0009_packs.sql"), sqlite: "", postgres: "" },
+    Migration { portable: "", sqlite: "", postgres: include_str!("../migrations/0010_checked_by_join.postgres.sql") },
 ];
 
 /// A row number given in the order of insertion.

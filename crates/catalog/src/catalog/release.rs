@@ -52,17 +52,22 @@ impl Catalog {
         // database has this one.
         let mut pieces = items.chunks(50_000).map(item_rows);
         let mut piece = pieces.next();
+        let mut n_recorded = 0;
         while let Some(rows) = piece {
             let insert = work.execute(
                 "insert into release_item (release_id, item_idx, face_id, image_id, split, expression)
-                 select $2, cast(value ->> 0 as bigint), cast(value ->> 1 as bigint), cast(value ->> 2 as bigint),
-                        cast(value ->> 3 as bigint), cast(value ->> 4 as bigint)
-                 from json_each($1) as new order by key",
+                 select $2, cast(value ->> 0 as bigint), face.id, face.image_id, cast(value ->> 3 as bigint),
+                        cast(value ->> 4 as bigint)
+                 from json_each($1) as new cross join face
+                 where face.id = cast(value ->> 1 as bigint) and face.image_id = cast(value ->> 2 as bigint)",
                 vec![rows, Value::from(id)],
             );
             let (inserted, next) = tokio::join!(insert, async { pieces.next() });
-            inserted.map_err(failed())?;
+            n_recorded += inserted.map_err(failed())?;
             piece = next;
+        }
+        if n_recorded != items.len() as u64 {
+            return Err(CatalogError::Corrupt("a release with faces that are not there, or of other images".into()));
         }
         let entry = Entry {
             actor: COMMAND_LINE,

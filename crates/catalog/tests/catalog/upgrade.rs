@@ -1,7 +1,7 @@
 //! Does a project go on that an older version left in the middle of its work?
 
-use affectory_catalog::{AttemptLimit, Catalog, HostPlace, WrittenPack};
-use affectory_core::{CandidateId, Split};
+use affectory_catalog::{AttemptLimit, Catalog, HostPlace, NewRelease, ReleaseItemRow, WrittenPack};
+use affectory_core::{CandidateId, FaceId, ImageId, Split};
 
 use crate::collection::{ended, image};
 use crate::engines::{databases, hash, run_sql};
@@ -114,10 +114,34 @@ async fn a_release_of_version_8_can_be_packed() {
         let rows = format!(
             "insert into schema_version values (8);
              insert into release (name, manifest_sha256, seed, labels, parameters, n_items, built_ms)
-                 values ('r', '{manifest}', 1, 'happy', '', 0, 1);"
+                 values ('r', '{manifest}', 1, 'happy', '', 0, 1);
+             insert into image (sha256, phash, width, height, format, size_bytes, first_seen_ms)
+                 values ('{manifest}', 1, 9, 9, 'png', 9, 1);
+             insert into face (image_id, origin, x, y, width, height, created_ms) values (1, 'given', 0, 0, 9, 9, 1);
+             insert into release_item (release_id, item_idx, face_id, image_id, split) values (1, 0, 1, 1, 0);"
         );
         run_sql(&url, &format!("{tail} {VERSION_8} {rows}")).await;
         let catalog = Catalog::connect(&url).await.unwrap();
+        assert_eq!(catalog.withdraw_image(&hash(1), "asked", 1).await.unwrap().unwrap(), ["r"]);
+        // On PostgreSQL no constraint looks for the face any longer, but the statement does.
+        let release = NewRelease {
+            name: "s".into(),
+            manifest_sha256: hash(4),
+            seed: 1,
+            labels: "happy".into(),
+            parameters: String::new(),
+        };
+        let item = |face, image| ReleaseItemRow {
+            item_idx: 0,
+            face_id: FaceId(face),
+            image_id: ImageId(image),
+            split: Split::Train,
+            expression: None,
+        };
+        for wrong in [item(2, 1), item(1, 2)] {
+            assert!(catalog.record_release(&release, &[wrong], 1).await.is_err());
+        }
+        catalog.record_release(&release, &[item(1, 1)], 1).await.unwrap();
         let release = catalog.find_release("r").await.unwrap().id;
         assert_eq!(catalog.find_packing(release).await.unwrap(), None);
         let planned = catalog.plan_packs(release, 10, &[(Split::Train, 2), (Split::Test, 1)]).await.unwrap();
