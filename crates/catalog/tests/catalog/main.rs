@@ -5,6 +5,7 @@
 mod annotating;
 mod buckets;
 mod challenging;
+mod cluster;
 mod collection;
 mod engines;
 mod exchange;

@@ -3,8 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -13,6 +11,7 @@ use affectory_catalog::{Account, Catalog, CatalogError, EventOutcome, NewAccount
 use affectory_core::{AnnotationId, FaceId};
 
 use crate::annotating::{annotator, event, given, happy, import_faces, pool_of};
+use crate::cluster::Cluster;
 use crate::engines::{databases, run_sql};
 
 /// Not keyed by any job: done twice, it is refused.
@@ -142,78 +141,6 @@ async fn connections_say_who_they_are_and_do_not_wait_for_ever() {
     holder.await.unwrap();
     let error = Catalog::connect("postgres://nobody@127.0.0.1:1/none").await.unwrap_err();
     assert!(matches!(error, CatalogError::Database { action: "open the database", .. }));
-}
-
-/// A PostgreSQL of this test's own, to be crashed.
-struct Cluster {
-    folder: tempfile::TempDir,
-    programs: PathBuf,
-    port: u16,
-}
-
-impl Cluster {
-    fn start() -> Cluster {
-        let mut versions: Vec<PathBuf> =
-            std::fs::read_dir("/usr/lib/postgresql").unwrap().map(|entry| entry.unwrap().path().join("bin")).collect();
-        versions.sort();
-        let programs = versions.pop().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let cluster = Cluster { folder, programs, port };
-        if cluster.is_root() {
-            assert!(Command::new("chown").arg("postgres").arg(cluster.folder.path()).status().unwrap().success());
-        }
-        let data = cluster.data();
-        let init =
-            ["--username", "affectory", "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--pgdata"];
-        cluster.call("initdb", &[&init[..], &[data.to_str().unwrap()]].concat());
-        cluster.control(&["start"]);
-        cluster
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn is_root(&self) -> bool {
-        std::fs::metadata("/proc/self").is_ok_and(|facts| std::os::unix::fs::MetadataExt::uid(&facts) == 0)
-    }
-
-    fn url(&self) -> String {
-        format!("postgres://affectory@127.0.0.1:{}/postgres", self.port)
-    }
-
-    fn control(&self, what: &[&str]) {
-        let options = format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''", self.port);
-        let (data, log) = (self.data(), self.folder.path().join("data/server.log"));
-        let places = ["--wait", "--pgdata", path(&data), "--log", path(&log), "--options", &options];
-        self.call("pg_ctl", &[what, &places].concat());
-    }
-
-    fn call(&self, program: &str, args: &[&str]) {
-        let program = self.programs.join(program);
-        let mut command = if self.is_root() {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        // No pipe: the server would keep it open.
-        let status =
-            command.args(args).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        assert!(status.status().unwrap().success(), "{args:?}");
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.control(&["stop", "--mode", "immediate"]);
-    }
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 /// Three times out of four in the middle of everything.
