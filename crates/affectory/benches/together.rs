@@ -44,13 +44,7 @@ fn main() {
 
 fn prepare(folder: &Path, project: &Path, n_faces: u32) {
     let faces = folder.join("faces");
-    for number in 0..n_faces {
-        let face = affectory_synthetic::sample(number, 1, 64);
-        let label = faces.join(face.drawn.expression.name());
-        std::fs::create_dir_all(&label).unwrap();
-        let png = affectory_imaging::encode_png(&face.drawn.image).unwrap();
-        std::fs::write(label.join(format!("{}.png", face.name)), png).unwrap();
-    }
+    affectory_synthetic::write_folder(&faces, n_faces, 1, 64).unwrap();
     for args in [&["init"][..], &["import", "folder"], &["release", "build", "r"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_affectory"));
         match args {

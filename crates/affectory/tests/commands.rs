@@ -39,13 +39,7 @@ fn text(path: &Path) -> &str {
 /// A folder of drawn faces, one sub-folder a label.
 fn drawn_faces(folder: &Path, n_faces: u32) -> PathBuf {
     let root = folder.join("faces");
-    for number in 0..n_faces {
-        let face = affectory_synthetic::sample(number, 2, 48);
-        let label = root.join(face.drawn.expression.name());
-        std::fs::create_dir_all(&label).unwrap();
-        let png = affectory_imaging::encode_png(&face.drawn.image).unwrap();
-        std::fs::write(label.join(format!("{}.png", face.name)), png).unwrap();
-    }
+    affectory_synthetic::write_folder(&root, n_faces, 2, 48).unwrap();
     root
 }
 

@@ -35,13 +35,7 @@ fn text(path: &Path) -> &str {
 /// A project with a release of drawn faces.
 fn project(folder: &Path) -> String {
     let faces = folder.join("faces");
-    for number in 0..90 {
-        let face = affectory_synthetic::sample(number, 2, 48);
-        let label = faces.join(face.drawn.expression.name());
-        std::fs::create_dir_all(&label).unwrap();
-        let png = affectory_imaging::encode_png(&face.drawn.image).unwrap();
-        std::fs::write(label.join(format!("{}.png", face.name)), png).unwrap();
-    }
+    affectory_synthetic::write_folder(&faces, 90, 2, 48).unwrap();
     let project = text(&folder.join("p")).to_owned();
     done(&run(&["init", &project, "--catalog", &catalogue::catalog()]));
     done(&run(&["--project", &project, "import", "folder", text(&faces)]));

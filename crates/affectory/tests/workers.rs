@@ -421,13 +421,7 @@ fn a_worker_whose_disk_is_full_gives_its_work_back_and_ends_with_one_line() {
 fn faces_project(lab: &Lab, name: &str) -> PathBuf {
     let root = lab.folder.path().join(name);
     let faces = lab.folder.path().join("faces");
-    for number in 0..100 {
-        let face = affectory_synthetic::sample(number, 3, 48);
-        let label = faces.join(face.drawn.expression.name());
-        std::fs::create_dir_all(&label).unwrap();
-        let png = affectory_imaging::encode_png(&face.drawn.image).unwrap();
-        std::fs::write(label.join(format!("{}.png", face.name)), png).unwrap();
-    }
+    affectory_synthetic::write_folder(&faces, 100, 3, 48).unwrap();
     json(&root, &["init", root.to_str().unwrap(), "--catalog", &catalogue::catalog()]);
     json(&root, &["import", "folder", faces.to_str().unwrap()]);
     json(&root, &["pools", "add", "p", "--order", "uncertainty", "--labelled"]);

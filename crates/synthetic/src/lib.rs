@@ -20,4 +20,4 @@ mod face;
 mod set;
 
 pub use face::{Drawn, draw};
-pub use set::{SampleFace, sample};
+pub use set::{SampleFace, sample, write_folder};

@@ -1,7 +1,10 @@
 //! Which faces make a sample database: how many of each category, and which of them are near-duplicates?
 
+use std::io;
+use std::path::Path;
+
 use affectory_core::Expression;
-use affectory_imaging::RgbImage;
+use affectory_imaging::{RgbImage, encode_png};
 
 use crate::dice::Dice;
 use crate::face::{Drawn, draw};
@@ -32,6 +35,21 @@ pub fn sample(number: u32, seed: u64, side: u32) -> SampleFace {
         drawn.image = brighter(&drawn.image);
     }
     SampleFace { name: format!("synthetic-{number:05}"), drawn }
+}
+
+/// Writes the first `n_faces` of a sample as PNG files into `root`, one sub-folder a category: `happy/synthetic-00007.png`.
+///
+/// # Errors
+/// What the disk refuses.
+pub fn write_folder(root: &Path, n_faces: u32, seed: u64, side: u32) -> io::Result<()> {
+    for number in 0..n_faces {
+        let face = sample(number, seed, side);
+        let category = root.join(face.drawn.expression.name());
+        std::fs::create_dir_all(&category)?;
+        let png = encode_png(&face.drawn.image).map_err(io::Error::other)?;
+        std::fs::write(category.join(format!("{}.png", face.name)), png)?;
+    }
+    Ok(())
 }
 
 fn brighter(image: &RgbImage) -> RgbImage {
