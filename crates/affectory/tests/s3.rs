@@ -53,13 +53,7 @@ fn refused(output: &Output) -> String {
 /// A folder of drawn faces, one sub-folder a label.
 fn drawn_faces(folder: &Path, n_faces: u32) -> PathBuf {
     let root = folder.join("faces");
-    for number in 0..n_faces {
-        let face = affectory_synthetic::sample(number, 2, 48);
-        let label = root.join(face.drawn.expression.name());
-        std::fs::create_dir_all(&label).unwrap();
-        let png = affectory_imaging::encode_png(&face.drawn.image).unwrap();
-        std::fs::write(label.join(format!("{}.png", face.name)), png).unwrap();
-    }
+    affectory_synthetic::write_folder(&root, n_faces, 2, 48).unwrap();
     let portrait = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/astronaut.png");
     std::fs::copy(portrait, root.join("happy/astronaut.png")).unwrap();
     root
@@ -167,10 +161,15 @@ fn a_packed_release_is_trained_from_large_files_and_a_withdrawal_changes_one_of_
     let image = of_training.split(',').nth(1).unwrap();
     done(&at(&far, &["release", "withdraw", image, "--reason", "asked for"]));
     assert!(refused(&at(&far, &train("two"))).contains("not as it is now"));
+    // A machine that shares the catalogue and the bucket, and has no release of its own: the manifest is in the bucket.
+    std::fs::remove_dir_all(far.join("releases/r")).unwrap();
+    // Somebody was killed between writing a pack and recording it.
+    let folder = s3.file("lab/packed/packs/r");
+    std::fs::write(folder.join("train-00000.0123456789abcdef.tar"), image).unwrap();
     let told: serde_json::Value = serde_json::from_str(&done(&at(&far, &["--json", "release", "pack", "r"]))).unwrap();
     assert_eq!(told["n_written"], 1);
     done(&at(&far, &train("two")));
-    let packs = std::fs::read_dir(s3.file("lab/packed/packs/r")).unwrap().map(|entry| entry.unwrap().path());
+    let packs = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let holds = |path: PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(image);
     // The manifest, which never changes, names it still.
     let mut packs = packs.filter(|path| path.extension().is_some_and(|extension| extension == "tar"));

@@ -171,20 +171,20 @@ pub(crate) fn manifest<W: std::io::Write>(to: W) -> Result<csv::Writer<W>, csv::
     Ok(table)
 }
 
-/// Reads a manifest back.
-pub(crate) fn read_manifest(bytes: &[u8]) -> Result<Vec<ReleaseItem>, String> {
-    let mut table = csv::Reader::from_reader(bytes);
+/// Reads a manifest back, one item after the other.
+pub(crate) fn read_items<R: std::io::Read>(
+    from: R,
+) -> Result<impl Iterator<Item = Result<ReleaseItem, String>> + use<R>, String> {
+    let mut table = csv::ReaderBuilder::new().buffer_capacity(64 << 10).from_reader(from);
     let header = table.headers().map_err(|e| e.to_string())?;
     if !header.iter().eq(COLUMNS) {
         return Err("its header is not one this program writes".into());
     }
-    let mut items = Vec::new();
-    for line in table.records() {
+    Ok(table.into_records().map(|line| {
         let line = line.map_err(|e| e.to_string())?;
         let at = line.position().map_or(0, csv::Position::line);
-        items.push(ReleaseItem::from_fields(&line).map_err(|reason| format!("line {at}: {reason}"))?);
-    }
-    Ok(items)
+        ReleaseItem::from_fields(&line).map_err(|reason| format!("line {at}: {reason}"))
+    }))
 }
 
 #[cfg(test)]
@@ -225,11 +225,15 @@ pub(crate) mod tests {
         table.into_inner().expect("writing to memory")
     }
 
+    fn read_all(bytes: &[u8]) -> Result<Vec<ReleaseItem>, String> {
+        read_items(bytes)?.collect()
+    }
+
     #[test]
     fn a_manifest_reads_back_to_the_same_bits() {
         let items: Vec<_> = (0..20).map(item).collect();
         let bytes = write_manifest(&items);
-        assert_eq!(read_manifest(&bytes), Ok(items));
+        assert_eq!(read_all(&bytes), Ok(items));
     }
 
     #[test]
@@ -241,7 +245,7 @@ pub(crate) mod tests {
                 let at = u.int_in_range(0..=bytes.len() - 1)?;
                 bytes[at] = u.arbitrary()?;
             }
-            let _ = read_manifest(&bytes);
+            let _ = read_all(&bytes);
             Ok(())
         })
         .budget_ms(200);

@@ -21,6 +21,7 @@ pub mod images;
 pub mod import;
 mod item;
 mod load;
+mod manifest;
 mod names;
 pub mod npy;
 pub mod pack;

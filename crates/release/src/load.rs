@@ -1,14 +1,12 @@
 //! What is in a release now, for a trainer, an export or a reader?
 
 use std::collections::HashSet;
-use std::io::ErrorKind;
 
 use affectory_catalog::{Project, ReleaseRow};
 use affectory_core::{LabelSet, Sha256Hex};
-use affectory_imaging::sha256;
 
 use crate::build::MANIFEST;
-use crate::item::read_manifest;
+use crate::manifest::Manifest;
 use crate::{ReleaseError, ReleaseItem};
 
 /// A release as it may be used today.
@@ -30,34 +28,23 @@ pub struct Release {
 /// [`ReleaseError::Damaged`] if the manifest is not the one recorded; whatever catalogue or disk refuse.
 pub async fn load_release(project: &Project, name: &str) -> Result<Release, ReleaseError> {
     let row = project.catalog.find_release(name).await?;
-    let bytes = manifest_bytes(project, &row).await?;
+    let mut manifest = Manifest::open(project, &row).await?;
     let damaged = |reason| ReleaseError::Damaged { name: name.to_owned(), reason };
-    let found = sha256(&bytes);
+    let unreadable = |reason| damaged(format!("{MANIFEST}: {reason}"));
+    let found = manifest.sha256()?;
     if found != row.release.manifest_sha256 {
         let reason = format!("{MANIFEST} has SHA-256 {found}, recorded is {}", row.release.manifest_sha256);
         return Err(damaged(reason));
     }
     let labels = LabelSet::parse(&row.release.labels).map_err(|e| damaged(e.to_string()))?;
-    let mut items = read_manifest(&bytes).map_err(|reason| damaged(format!("{MANIFEST}: {reason}")))?;
-    let n_items = items.len();
     let withdrawn: HashSet<Sha256Hex> = project.catalog.list_withdrawn().await?.into_iter().collect();
-    items.retain(|item| !withdrawn.contains(&item.image_sha256));
-    Ok(Release { n_withdrawn: (n_items - items.len()) as u64, row, labels, items })
-}
-
-/// Where the manifest of a packed release lies in a store that other machines reach.
-pub(crate) fn shared_manifest(release: &str) -> String {
-    format!("packs/{release}/{MANIFEST}")
-}
-
-/// The manifest out of the project's folder; on a machine that does not have it, out of the store. Not checked.
-pub(crate) async fn manifest_bytes(project: &Project, row: &ReleaseRow) -> Result<Vec<u8>, ReleaseError> {
-    let path = project.releases_dir().join(&row.release.name).join(MANIFEST);
-    match std::fs::read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound && project.store.is_shared() => {
-            let shared = project.store.read_named(&shared_manifest(&row.release.name)).await?;
-            shared.map(Vec::from).ok_or(error).map_err(ReleaseError::file("read", &path))
+    let (mut items, mut n_withdrawn) = (Vec::new(), 0);
+    for item in manifest.items().map_err(unreadable)? {
+        let item = item.map_err(unreadable)?;
+        match withdrawn.contains(&item.image_sha256) {
+            true => n_withdrawn += 1,
+            false => items.push(item),
         }
-        read => read.map_err(ReleaseError::file("read", &path)),
     }
+    Ok(Release { n_withdrawn, row, labels, items })
 }

@@ -3,7 +3,7 @@
 use affectory_again::again;
 use affectory_core::{ReleaseId, Sha256Hex, Split};
 
-use crate::database::{Row, Work, batch, split_rank};
+use crate::database::{Row, Value, Work, batch, split_rank};
 use crate::records::{PackRow, Packing, WrittenPack};
 use crate::{Catalog, CatalogError};
 
@@ -54,7 +54,7 @@ impl Catalog {
         read(&mut work, release).await
     }
 
-    /// Records that a pack's file is in the store.
+    /// Records that a pack's file is in the store, and says what was recorded before.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
@@ -63,13 +63,24 @@ impl Catalog {
         release: ReleaseId,
         (split, number): (Split, u32),
         written: &WrittenPack,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<Option<WrittenPack>, CatalogError> {
         let failed = || CatalogError::database("record a pack");
         let mut work = self.database.write().await.map_err(failed())?;
+        let place: [Value; 3] = [release.0.into(), split_rank(Some(split)).into(), i64::from(number).into()];
+        let rows = work
+            .fetch(
+                "select split, number, n_images, n_bytes, sha256, made_from from pack
+                 where release_id = $1 and split = $2 and number = $3",
+                place.to_vec(),
+            )
+            .await
+            .map_err(failed())?;
+        let before = rows.first().map(pack).transpose()?.and_then(|row| row.written);
+        let [release, split, number] = place;
         let values = vec![
-            release.0.into(),
-            split_rank(Some(split)).into(),
-            i64::from(number).into(),
+            release,
+            split,
+            number,
             written.n_images.cast_signed().into(),
             written.n_bytes.cast_signed().into(),
             written.sha256.as_str().into(),
@@ -82,7 +93,8 @@ impl Catalog {
         )
         .await
         .map_err(failed())?;
-        work.commit().await.map_err(failed())
+        work.commit().await.map_err(failed())?;
+        Ok(before)
     }
 
     /// Those of these images that are withdrawn.

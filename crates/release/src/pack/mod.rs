@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashSet};
 use affectory_catalog::{PackRow, Project, WrittenPack};
 use affectory_core::{Progress, Sha256Hex, Split, Stop};
 
-use crate::load::{manifest_bytes, shared_manifest};
+use crate::manifest::{Manifest, shared_manifest};
 use crate::{Release, ReleaseError, ReleaseItem, load_release};
 use plan::Plan;
 
@@ -74,7 +74,7 @@ impl Packer {
             });
         }
         if project.store.is_shared() && project.store.read_named(&shared_manifest(name)).await?.is_none() {
-            let manifest = manifest_bytes(project, &release.row).await?;
+            let manifest = Manifest::open(project, &release.row).await?.bytes()?;
             project.store.put_named(&shared_manifest(name), manifest.into()).await?;
         }
         Ok(Packer::new(project, release, &Plan::new(&packing)))
@@ -107,13 +107,27 @@ impl Packer {
     pub async fn list_pending(&self) -> Result<Vec<(Split, u32)>, ReleaseError> {
         let there: HashSet<String> =
             self.project.store.list_named(&plan::folder_of(self.name())).await?.into_iter().collect();
-        let is_there = |row: &PackRow, written: &WrittenPack| {
-            plan::made_from(&self.images((row.split, row.number), &HashSet::new())) == written.made_from
-                && there.contains(&plan::file_of(row.split, row.number, &written.made_from))
+        let is_there = |row: &PackRow| {
+            plan::current_file(row, &self.images((row.split, row.number))).is_some_and(|file| there.contains(&file))
         };
         let rows = self.rows().await?.into_iter();
-        let pending = rows.filter(|row| !row.written.as_ref().is_some_and(|written| is_there(row, written)));
-        Ok(pending.map(|row| (row.split, row.number)).collect())
+        Ok(rows.filter(|row| !is_there(row)).map(|row| (row.split, row.number)).collect())
+    }
+
+    /// Removes files that the catalogue does not name: somebody was killed between writing and recording one. For when no
+    /// pack is pending; one that is being written may go with them, and is pending then.
+    ///
+    /// # Errors
+    /// Whatever store and catalogue refuse.
+    pub async fn sweep(&self) -> Result<(), ReleaseError> {
+        let folder = plan::folder_of(self.name());
+        let found = self.project.store.list_named(&folder).await?;
+        let rows = self.rows().await?;
+        let named: HashSet<String> = rows.iter().filter_map(plan::recorded_file).collect();
+        for name in found.iter().filter(|name| name.ends_with(".tar") && !named.contains(*name)) {
+            self.project.store.delete_named(&format!("{folder}/{name}")).await?;
+        }
+        Ok(())
     }
 
     /// Writes one pack as the release is now, records it, and removes what it was before. Says false if there is no such
@@ -126,37 +140,26 @@ impl Packer {
         if !self.items.contains_key(&(split, number)) {
             return Ok(false);
         }
-        let all = self.images((split, number), &HashSet::new());
-        let hashes: Vec<&Sha256Hex> = all.keys().copied().collect();
+        let mut images = self.images((split, number));
+        let hashes: Vec<&Sha256Hex> = images.keys().copied().collect();
         // This may have been begun hours ago.
-        let withdrawn: HashSet<Sha256Hex> = catalog.list_withdrawn_of(&hashes).await?.into_iter().collect();
-        let images = self.images((split, number), &withdrawn);
+        for withdrawn in catalog.list_withdrawn_of(&hashes).await? {
+            images.remove(&withdrawn);
+        }
         let Some((bytes, sha256)) = writer::write(&self.project, &images, stop).await? else { return Ok(false) };
         let made_from = plan::made_from(&images);
         let n_bytes = bytes.len() as u64;
         let folder = plan::folder_of(self.name());
-        store.put_named(&format!("{folder}/{}", plan::file_of(split, number, &made_from)), bytes).await?;
+        let name_of = |made_from: &Sha256Hex| format!("{folder}/{}", plan::file_of(split, number, made_from));
+        store.put_named(&name_of(&made_from), bytes).await?;
         store.flush().await?;
         let written = WrittenPack { n_images: images.len() as u64, n_bytes, sha256, made_from };
-        catalog.record_pack(self.release.row.id, (split, number), &written).await?;
-        self.remove_others((split, number), &folder).await?;
-        Ok(true)
-    }
-
-    /// Files of a pack that the catalogue does not name: what it was before a withdrawal.
-    async fn remove_others(&self, (split, number): (Split, u32), folder: &str) -> Result<(), ReleaseError> {
-        let rows = self.rows().await?;
-        // Asked now, and not what was just written: somebody may have written it anew since.
-        let row = rows.iter().find(|row| (row.split, row.number) == (split, number));
-        let Some(written) = row.and_then(|row| row.written.as_ref()) else { return Ok(()) };
-        let kept = plan::file_of(split, number, &written.made_from);
-        let own = plan::beginning_of(split, number);
-        for name in self.project.store.list_named(folder).await? {
-            if name.starts_with(&own) && name != kept {
-                self.project.store.delete_named(&format!("{folder}/{name}")).await?;
-            }
+        let before = catalog.record_pack(self.release.row.id, (split, number), &written).await?;
+        // What it was before a withdrawal.
+        if let Some(before) = before.filter(|before| before.made_from != written.made_from) {
+            store.delete_named(&name_of(&before.made_from)).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn rows(&self) -> Result<Vec<PackRow>, ReleaseError> {
@@ -164,11 +167,9 @@ impl Packer {
         Ok(packing.map(|packing| packing.packs).unwrap_or_default())
     }
 
-    /// What a pack holds, but for what is withdrawn.
-    fn images(&self, place: (Split, u32), withdrawn: &HashSet<Sha256Hex>) -> Images<'_> {
-        let mut images = plan::images(&self.release, self.items.get(&place).map_or(&[], Vec::as_slice));
-        images.retain(|image, _| !withdrawn.contains(*image));
-        images
+    /// What a pack holds.
+    fn images(&self, place: (Split, u32)) -> Images<'_> {
+        plan::images(&self.release, self.items.get(&place).map_or(&[], Vec::as_slice))
     }
 
     /// What there is now, of which `n_written` were written by the caller.
@@ -180,10 +181,10 @@ impl Packer {
         let mut summary = PackSummary { n_packs: rows.len() as u64, n_written, is_stopped, ..PackSummary::default() };
         let folder = plan::folder_of(self.name());
         for row in &rows {
-            if let Some(written) = &row.written {
+            if let Some((written, file)) = row.written.as_ref().zip(plan::recorded_file(row)) {
                 summary.n_images += written.n_images;
                 summary.n_bytes += written.n_bytes;
-                summary.files.push(format!("{folder}/{}", plan::file_of(row.split, row.number, &written.made_from)));
+                summary.files.push(format!("{folder}/{file}"));
             }
         }
         Ok(summary)
@@ -213,5 +214,8 @@ pub async fn pack(
         progress.advance(1);
     }
     progress.end();
+    if !is_stopped {
+        packer.sweep().await?;
+    }
     packer.summary(n_written, is_stopped).await
 }

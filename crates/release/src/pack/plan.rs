@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use affectory_catalog::Packing;
+use affectory_catalog::{PackRow, Packing};
 use affectory_core::{Sha256Hex, Split};
 use affectory_imaging::sha256;
 
@@ -28,15 +28,10 @@ pub(super) fn folder_of(release: &str) -> String {
     format!("packs/{release}")
 }
 
-/// What the names of a pack's files begin with.
-pub(super) fn beginning_of(split: Split, number: u32) -> String {
-    format!("{split}-{number:05}.")
-}
-
 /// The name of a pack's file. Half of the hash tells a pack from what it was before.
 pub(super) fn file_of(split: Split, number: u32, made_from: &Sha256Hex) -> String {
     let (from, _) = made_from.as_str().split_at(16);
-    format!("{}{from}.tar", beginning_of(split, number))
+    format!("{split}-{number:05}.{from}.tar")
 }
 
 /// The images of these items.
@@ -53,6 +48,17 @@ pub(super) fn images<'a>(release: &'a Release, items: &[usize]) -> Images<'a> {
 pub(super) fn made_from(images: &Images<'_>) -> Sha256Hex {
     let names: Vec<&str> = images.values().flatten().map(|item| item.item.as_str()).collect();
     sha256(names.join("\n").as_bytes())
+}
+
+/// The file that the catalogue has recorded for a pack.
+pub(super) fn recorded_file(row: &PackRow) -> Option<String> {
+    row.written.as_ref().map(|written| file_of(row.split, row.number, &written.made_from))
+}
+
+/// The same, if that is a pack of these images and no others.
+pub(super) fn current_file(row: &PackRow, images: &Images<'_>) -> Option<String> {
+    let is_current = row.written.as_ref().is_some_and(|written| written.made_from == made_from(images));
+    if is_current { recorded_file(row) } else { None }
 }
 
 impl Plan {

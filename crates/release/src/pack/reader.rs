@@ -44,13 +44,8 @@ impl PackReader {
         let mut files = HashMap::new();
         for row in packing.packs {
             let place = (row.split, row.number);
-            let written = row.written.ok_or_else(not_packed)?;
-            if plan::made_from(&plan::images(release, items.get(&place).map_or(&[], Vec::as_slice)))
-                != written.made_from
-            {
-                return Err(not_packed());
-            }
-            let file = plan::file_of(row.split, row.number, &written.made_from);
+            let images = plan::images(release, items.get(&place).map_or(&[], Vec::as_slice));
+            let file = plan::current_file(&row, &images).ok_or_else(not_packed)?;
             files.insert(place, format!("{}/{file}", plan::folder_of(name)));
         }
         let open = Mutex::new(VecDeque::new());
