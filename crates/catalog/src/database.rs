@@ -87,7 +87,7 @@ pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
 }
 
 /// What more than one process must not do at the same time. SQLite has one writer anyway.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
 pub(crate) enum Turn {
     Migrate = 0x4146_4543_0001,
@@ -100,6 +100,12 @@ pub(crate) enum Turn {
     Assign = 0x4146_4543_0009,
     Challenge = 0x4146_4543_0020,
 }
+
+/// Takes a turn in which a few rows are found by their keys, while many wait for it. PostgreSQL takes every batch for a hundred
+/// rows, and would rather go through a table that is not large yet. Without `jit`: where it must do after all what it was told
+/// to avoid, it thinks that dear enough to compile it.
+const BY_KEYS: &str = "select pg_advisory_xact_lock($1), set_config('enable_seqscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)";
 
 /// How long SQLite waits for another process's transaction, and either engine for a free connection.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -328,7 +334,8 @@ impl Work {
         match self {
             Work::Sqlite(..) => Ok(()),
             Work::Postgres(..) => {
-                self.execute("select pg_advisory_xact_lock($1)", vec![Value::from(turn as i64)]).await.map(drop)
+                let sql = if turn == Turn::Assign { BY_KEYS } else { "select pg_advisory_xact_lock($1)" };
+                self.execute(sql, vec![Value::from(turn as i64)]).await.map(drop)
             }
         }
     }

@@ -27,6 +27,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { portable: include_str!("../migrations/0008_attempts.sql"), sqlite: "", postgres: "" },
     Migration { portable: include_str!("../migrations/0009_packs.sql"), sqlite: "", postgres: "" },
     Migration { portable: "", sqlite: "", postgres: include_str!("../migrations/0010_checked_by_join.postgres.sql") },
+    Migration { portable: include_str!("../migrations/0011_sure.sql"), sqlite: "", postgres: "" },
+    Migration { portable: "", sqlite: "", postgres: include_str!("../migrations/0012_release_of_items.postgres.sql") },
 ];
 
 /// A row number given in the order of insertion.

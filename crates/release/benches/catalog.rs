@@ -3,8 +3,8 @@
 //!
 //! `cargo bench --workspace --bench catalog -- [N] [sqlite|postgres]`; aims at 10,000,000: count table < 2 s, next faces
 //! < 20 ms, release < 10 min with < 1 GB. The first 200,000 images are imported, and that is timed; the others are copies of
-//! them with other hashes, made by the engine. Of three images two share a page. Filling SQLite with ten million takes ten
-//! minutes: AFFECTORY_BENCH_FOLDER names a folder that keeps it for the next run.
+//! them with other hashes, made by the engine. Of three images two share a page. Filling ten million takes ten minutes:
+//! AFFECTORY_BENCH_FOLDER names a folder that keeps what was filled (on PostgreSQL, with its database) for the next run.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
@@ -64,10 +64,11 @@ fn item(n: u64) -> ImportItem {
 async fn main() {
     let n_images = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(1_000_000);
     let only = ["sqlite", "postgres"].into_iter().find(|engine| std::env::args().any(|arg| arg == *engine));
-    let folder = tempfile::tempdir().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let kept = std::env::var_os("AFFECTORY_BENCH_FOLDER").map(PathBuf::from);
+    let folder = kept.clone().unwrap_or_else(|| temporary.path().to_owned());
     if only != Some("postgres") {
-        let kept = std::env::var_os("AFFECTORY_BENCH_FOLDER").map(PathBuf::from);
-        run("SQLite", &kept.unwrap_or_else(|| folder.path().join("sqlite")), "sqlite", n_images).await;
+        run("SQLite", &folder.join("sqlite"), "sqlite", n_images).await;
     }
     if only != Some("sqlite") {
         match std::env::var("AFFECTORY_TEST_POSTGRES") {
@@ -76,10 +77,15 @@ async fn main() {
                 let (account, place) = server.split_once('@').unwrap();
                 let server = format!("{}@{place}", account.rsplit_once(':').unwrap().0);
                 let name = format!("bench_{}", std::process::id());
-                statement(&server, &format!("create database {name}")).await;
                 let url = format!("{}/{name}", server.rsplit_once('/').unwrap().0);
-                run("PostgreSQL", &folder.path().join("postgres"), &url, n_images).await;
-                statement(&server, &format!("drop database {name} with (force)")).await;
+                let root = folder.join("postgres");
+                if !root.exists() {
+                    statement(&server, &format!("create database {name}")).await;
+                }
+                run("PostgreSQL", &root, &url, n_images).await;
+                if kept.is_none() {
+                    statement(&server, &format!("drop database {name} with (force)")).await;
+                }
             }
             Err(_) => println!("PostgreSQL: SKIPPED, AFFECTORY_TEST_POSTGRES is not set (see scripts/test-servers)"),
         }

@@ -8,6 +8,13 @@ use crate::annotating::{Gold, NewPoolFace, PoolCandidate, PoolRow, PoolRules, Po
 use crate::database::{Row, batch};
 use crate::{Account, Catalog, CatalogError};
 
+/// Faces of pool $1 that still want answers and have no suggestion by model $2: what is listed, and what is counted.
+macro_rules! unsuggested {
+    () => {
+        "pool_id = $1 and (suggested_by is null or suggested_by <> $2) and (n_done < n_wanted or is_gold = 1)"
+    };
+}
+
 #[again]
 impl Catalog {
     /// Makes an empty pool, which gives nothing out until [`Catalog::set_pool_state`] opens it.
@@ -254,11 +261,12 @@ impl Catalog {
         let mut work = self.database.read().await.map_err(failed())?;
         let rows = work
             .fetch(
-                "select face_id from pool_face
-                 where pool_id = $1 and face_id > $2 and face_id <= $5 and (suggested_by is null or suggested_by <> $3)
-                     and (n_done < n_wanted or is_gold = 1)
-                 order by face_id limit $4",
-                vec![pool.0.into(), after.0.into(), model.into(), i64::from(limit).into(), last.0.into()],
+                concat!(
+                    "select face_id from pool_face where ",
+                    unsuggested!(),
+                    " and face_id > $3 and face_id <= $4 order by face_id limit $5"
+                ),
+                vec![pool.0.into(), model.into(), after.0.into(), last.0.into(), i64::from(limit).into()],
             )
             .await
             .map_err(failed())?;
@@ -273,12 +281,7 @@ impl Catalog {
         let failed = || CatalogError::database("count faces without a suggestion");
         let mut work = self.database.read().await.map_err(failed())?;
         let rows = work
-            .fetch(
-                "select count(*) from pool_face
-                 where pool_id = $1 and (suggested_by is null or suggested_by <> $2)
-                     and (n_done < n_wanted or is_gold = 1)",
-                vec![pool.0.into(), model.into()],
-            )
+            .fetch(concat!("select count(*) from pool_face where ", unsuggested!()), vec![pool.0.into(), model.into()])
             .await
             .map_err(failed())?;
         rows.first().map_or(Ok(0), |row| row.count(0))

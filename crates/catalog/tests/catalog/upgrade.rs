@@ -1,7 +1,7 @@
 //! Does a project go on that an older version left in the middle of its work?
 
 use affectory_catalog::{AttemptLimit, Catalog, HostPlace, NewRelease, ReleaseItemRow, WrittenPack};
-use affectory_core::{CandidateId, FaceId, ImageId, Split};
+use affectory_core::{CandidateId, Expression, FaceId, ImageId, Split};
 
 use crate::collection::{ended, image};
 use crate::engines::{databases, hash, run_sql};
@@ -23,6 +23,10 @@ const VERSION_7: &str = include_str!("../../migrations/0007_outages.postgres.sql
 
 /// What version 8 added.
 const VERSION_8: &str = include_str!("../../migrations/0008_attempts.sql");
+
+/// What versions 9 and 10 added; the latter on PostgreSQL only.
+const VERSION_9: &str = include_str!("../../migrations/0009_packs.sql");
+const VERSION_10: &str = include_str!("../../migrations/0010_checked_by_join.postgres.sql");
 
 /// What `fixtures/interrupted.py` got of a collection killed after five seconds: 55 addresses, 23 fetched, a host leased.
 const INTERRUPTED: &str = include_str!("../fixtures/interrupted-version-6.sql");
@@ -123,7 +127,8 @@ async fn a_release_of_version_8_can_be_packed() {
         run_sql(&url, &format!("{tail} {VERSION_8} {rows}")).await;
         let catalog = Catalog::connect(&url).await.unwrap();
         assert_eq!(catalog.withdraw_image(&hash(1), "asked", 1).await.unwrap().unwrap(), ["r"]);
-        // On PostgreSQL no constraint looks for the face any longer, but the statement does.
+        // On PostgreSQL no constraint looks for release and face any longer, but the statement does for the face, and the release
+        // comes with its items.
         let release = NewRelease {
             name: "s".into(),
             manifest_sha256: hash(4),
@@ -149,11 +154,36 @@ async fn a_release_of_version_8_can_be_packed() {
         // Whoever comes later, with another size, finds what is planned.
         assert_eq!(catalog.plan_packs(release, 99, &[(Split::Train, 1)]).await.unwrap(), planned);
         let written = WrittenPack { n_images: 7, n_bytes: 1 << 40, sha256: hash(2), made_from: hash(3) };
-        catalog.record_pack(release, (Split::Train, 1), &written).await.unwrap();
+        let first = WrittenPack { n_images: 8, made_from: hash(5), ..written.clone() };
+        assert_eq!(catalog.record_pack(release, (Split::Train, 1), &first).await.unwrap(), None);
+        assert_eq!(catalog.record_pack(release, (Split::Train, 1), &written).await.unwrap(), Some(first));
         let packing = catalog.find_packing(release).await.unwrap().unwrap();
         let places: Vec<_> = packing.packs.iter().map(|pack| (pack.split, pack.number, pack.written.clone())).collect();
         let expected = [(Split::Train, 0, None), (Split::Train, 1, Some(written)), (Split::Test, 0, None)];
         assert_eq!((packing.images_per_pack, places), (10, expected.to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn what_a_model_was_sure_of_under_version_10_is_listed() {
+    for (url, _folder) in databases("version_10").await {
+        version_6(&url).await;
+        let (outages, joins) = if url.starts_with("sqlite:") { ("", "") } else { (VERSION_7, VERSION_10) };
+        let rows = format!(
+            "insert into schema_version values (10);
+             insert into image (sha256, phash, width, height, format, size_bytes, first_seen_ms)
+                 values ('{}', 1, 9, 9, 'png', 9, 1);
+             insert into face (image_id, origin, x, y, width, height, created_ms) values (1, 'given', 0, 0, 9, 9, 1);
+             insert into pool (name, state, strategy, n_annotators, overlap_percent, gold_percent, is_balanced,
+                 is_assisted, needs_quiz, seed, created_ms) values ('p', 'open', 'random', 1, 0, 0, 0, 0, 0, 1, 1);
+             insert into pool_face (pool_id, face_id, place, look_id, n_wanted, n_open, suggested_by,
+                 suggested_expression, confidence) values (1, 1, 1, 1, 1, 1, 'm', 1, 0.95);",
+            hash(1)
+        );
+        run_sql(&url, &format!("{outages} {VERSION_8} {VERSION_9} {joins} {rows}")).await;
+        let catalog = Catalog::connect(&url).await.unwrap();
+        assert_eq!(catalog.list_sure_categories(0.9).await.unwrap(), [(FaceId(1), Expression::Happy, 0.95)]);
+        assert_eq!(catalog.list_sure_categories(0.96).await.unwrap(), []);
     }
 }
 

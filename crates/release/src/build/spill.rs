@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 
 use affectory_core::{FaceId, ImageId};
 use tempfile::TempDir;
@@ -80,29 +81,47 @@ impl Sorted {
         self.n_faces
     }
 
-    /// Calls for each face, by its key.
+    /// Calls for each face, by its key. The next file is read and sorted beside the work on this one.
     pub(super) fn each(
         &self,
         mut face: impl FnMut(Draft, &str) -> Result<(), ReleaseError>,
     ) -> Result<(), ReleaseError> {
-        for path in &self.files {
-            let mut file = csv::ReaderBuilder::new()
-                .has_headers(false)
-                .flexible(true)
-                .buffer_capacity(BUFFER)
-                .from_path(path)
-                .map_err(|error| failed("read", path, error))?;
-            let mut drafts = Vec::new();
-            for line in file.records() {
-                let line = line.map_err(|error| failed("read", path, error))?;
-                let draft = parse(&line).map_err(|reason| failed("read", path, reason))?;
-                drafts.push((draft.key(), draft));
+        std::thread::scope(|scope| {
+            let (ready, files) = sync_channel(0);
+            scope.spawn(move || {
+                for path in &self.files {
+                    let drafts = read_sorted(path);
+                    let is_last = drafts.is_err();
+                    // Refused: whoever works on them has failed.
+                    if ready.send(drafts).is_err() || is_last {
+                        break;
+                    }
+                }
+            });
+            for drafts in files {
+                drafts?.into_iter().try_for_each(|(key, draft)| face(draft, &key))?;
             }
-            drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-            drafts.into_iter().try_for_each(|(key, draft)| face(draft, &key))?;
-        }
-        Ok(())
+            Ok(())
+        })
     }
+}
+
+/// The faces of one file with their keys, in the order of these.
+fn read_sorted(path: &Path) -> Result<Vec<(String, Draft)>, ReleaseError> {
+    let mut file = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .buffer_capacity(BUFFER)
+        .from_path(path)
+        .map_err(|error| failed("read", path, error))?;
+    let mut drafts = Vec::new();
+    for line in file.records() {
+        let line = line.map_err(|error| failed("read", path, error))?;
+        let draft = parse(&line).map_err(|reason| failed("read", path, reason))?;
+        drafts.push((draft.key(), draft));
+    }
+    drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    Ok(drafts)
 }
 
 struct Folder {
