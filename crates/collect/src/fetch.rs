@@ -231,9 +231,6 @@ impl<S: HostSource> Run<'_, S> {
     async fn take_hosts(&mut self, now_ms: i64) -> Result<(), CollectError> {
         // Twice as many hosts as fetches: while one host pauses, another one is asked.
         let room = (self.settings.concurrency as usize * 2).saturating_sub(self.hosts.len());
-        if room == 0 {
-            return Ok(());
-        }
         let room = u32::try_from(room).unwrap_or(u32::MAX);
         for HostShare { host, at_most, shard } in self.source.take(room, now_ms, LEASE_MS).await? {
             let place = HostPlace { host: host.clone(), due_ms: i64::MIN, id: CandidateId(0) };

@@ -1,19 +1,24 @@
 //! How do hosts get from the queue into a run of fetching, and when is their shard acknowledged?
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use affectory_catalog::Catalog;
 use affectory_collect::{CollectError, HostShare, HostSource};
 
-use crate::queue::{Held, Taker};
+use crate::aside::Aside;
+use crate::queue::{Held, PATIENCE, Taker};
 use crate::{Activity, Shard, WorkerCounts};
+
+/// How long a run of fetching waits for a shard: what is under way has to be answered meanwhile.
+const SHORT_WAIT: Duration = Duration::from_millis(50);
 
 /// Hosts whose shards come from the queue, leased in the catalogue.
 #[derive(Debug)]
 pub struct QueuedHosts<'a> {
     catalog: &'a Catalog,
     worker: &'a str,
-    taker: Taker,
+    taker: Aside<Held>,
     activity: &'a Activity,
     held: Vec<Begun>,
     counts: WorkerCounts,
@@ -29,6 +34,7 @@ struct Begun {
 impl<'a> QueuedHosts<'a> {
     /// `taker` takes shards of [`crate::WorkStage::Fetch`].
     pub fn new(catalog: &'a Catalog, worker: &'a str, taker: Taker, activity: &'a Activity) -> Self {
+        let taker = Aside::new(taker);
         Self { catalog, worker, taker, activity, held: Vec::new(), counts: WorkerCounts::default() }
     }
 
@@ -48,6 +54,10 @@ impl<'a> QueuedHosts<'a> {
             self.counts.given_back += 1;
             held.give_back().await;
         }
+        if let Some(held) = self.taker.late(PATIENCE).await {
+            self.counts.given_back += 1;
+            held.give_back().await;
+        }
     }
 }
 
@@ -57,8 +67,13 @@ impl HostSource for QueuedHosts<'_> {
             begun.held.keep().await;
         }
         let mut shares = Vec::new();
-        while shares.len() < room as usize {
-            let Some(mut held) = self.taker.next().await else { break };
+        loop {
+            let next = match shares.len() < room as usize {
+                true => self.taker.next(SHORT_WAIT).await,
+                // One that comes late is worked at all the same: the queue has given it to us.
+                false => self.taker.late(Duration::ZERO).await,
+            };
+            let Some(mut held) = next else { break };
             let Shard::Fetch { hosts } = &held.shard else { break };
             held.waited_ms = self.counts.came(held.published_ms, now_ms);
             let wanted: HashMap<String, u32> = hosts.iter().map(|host| (host.host.clone(), host.at_most)).collect();

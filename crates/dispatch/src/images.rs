@@ -4,6 +4,7 @@ use affectory_catalog::{Catalog, ImageRow};
 use affectory_core::ImageId;
 use affectory_faces::{FacesError, ImageSource};
 
+use crate::aside::Source as _;
 use crate::queue::{Held, Taker};
 use crate::{Activity, Shard, WorkerCounts};
 

@@ -14,6 +14,7 @@
 //!
 //! Absent here: SQL, pictures, the clock, and any knowledge of how a stage does its work.
 
+mod aside;
 mod error;
 mod hosts;
 mod images;
@@ -30,10 +31,10 @@ pub use error::DispatchError;
 pub use hosts::QueuedHosts;
 pub use images::QueuedImages;
 pub use meeting::{Meeting, Seat};
-pub use offer::{DispatchRequest, DispatchSummary, PoolRequest, dispatch};
+pub use offer::{DispatchRequest, DispatchSummary, PredictRequest, dispatch};
 pub use packs::PackWork;
 pub use pools::PoolWork;
-pub use queue::{Buried, Credentials, Queue, Waiting};
+pub use queue::{Buried, Credentials, Queue, Taker, Waiting};
 pub use shard::{Shard, ShardHost, Urgency, WorkStage};
 pub use unleased::{ShardWork, Worked, work_off};
 pub use worker::{Activity, WorkerCounts};

@@ -38,7 +38,7 @@ pub struct DispatchRequest {
     /// The detector whose images are offered.
     pub detector: String,
     /// The pool whose faces are offered.
-    pub pool: Option<PoolRequest>,
+    pub pool: Option<PredictRequest>,
     /// The release whose packs are offered. It was divided before.
     pub release: Option<String>,
     /// Shards of a stage that wait for a worker, at most: more are offered as they are taken.
@@ -49,7 +49,7 @@ pub struct DispatchRequest {
 
 /// Which model is to look at which pool.
 #[derive(Debug, Clone)]
-pub struct PoolRequest {
+pub struct PredictRequest {
     /// The pool.
     pub pool: PoolId,
     /// The model's name.
@@ -268,7 +268,7 @@ impl Run<'_> {
     }
 
     async fn offer_faces(&mut self, room: u64, is_busy: bool, now_ms: i64) -> Result<u64, DispatchError> {
-        let Some(PoolRequest { pool, model, by_uncertainty }) = &self.request.pool else { return Ok(0) };
+        let Some(PredictRequest { pool, model, by_uncertainty }) = &self.request.pool else { return Ok(0) };
         let mut n_offered = 0;
         if now_ms < self.faces.look_ms {
             return Ok(0);
@@ -307,8 +307,12 @@ impl Run<'_> {
             if is_busy || now_ms < self.packs.look_ms {
                 return Ok(0);
             }
-            let pending = Packer::join(self.project, release).await?.list_pending().await?;
+            let packer = Packer::join(self.project, release).await?;
+            let pending = packer.list_pending().await?;
             self.packs.is_over = pending.is_empty();
+            if self.packs.is_over {
+                packer.sweep().await?;
+            }
             self.packs.look_ms = if pending.is_empty() { now_ms + PACKS_AGAIN_MS } else { now_ms };
             self.packs.round += 1;
             self.packs.pending = pending.into();

@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout};
 use tracing::Level;
 
+use crate::aside::Source;
 use crate::{DispatchError, Shard, Urgency, WorkStage};
 
 /// A worker that says nothing about a shard for this long is taken for dead, and the shard is handed out again.
@@ -44,7 +45,7 @@ const MOST_WAITING: i64 = 10_000;
 const BURIED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long an answer of the queue is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the queue is left alone after it did not answer.
 const LEFT_ALONE: Duration = Duration::from_secs(2);
@@ -363,10 +364,12 @@ pub struct Taker {
     again_at: Option<Instant>,
 }
 
-impl Taker {
+impl Source for Taker {
+    type Item = Held;
+
     /// The next shard, if one waits now. A queue that does not answer has none; a shard that makes no sense, or that was
     /// handed out too often, is given up here.
-    pub(crate) async fn next(&mut self) -> Option<Held> {
+    async fn next(&mut self) -> Option<Held> {
         if let Some(at) = self.again_at {
             if Instant::now() < at {
                 return None;
@@ -419,7 +422,9 @@ impl Taker {
             }
         }
     }
+}
 
+impl Taker {
     async fn pull(&self) -> Result<Option<Message>, String> {
         for consumer in &self.consumers {
             let mut messages = consumer.fetch().max_messages(1).messages().await.map_err(|error| error.to_string())?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use affectory_core::Stop;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::aside::Source as _;
 use crate::queue::{SAY_EVERY, Taker};
 use crate::{Activity, DispatchError, Shard, WorkerCounts};
 

@@ -7,14 +7,15 @@ use affectory_catalog::{Project, Strategy};
 use affectory_collect::{Client, FetchPlace, FetchRequest, FetchSummary, fetch};
 use affectory_core::Stop;
 use affectory_dispatch::{
-    Activity, Credentials, DispatchRequest, PackWork, PoolRequest, PoolWork, Queue, QueuedHosts, QueuedImages, Urgency,
-    Waiting, WorkStage, WorkerCounts, dispatch, work_off,
+    Activity, Credentials, DispatchError, DispatchRequest, PackWork, PoolWork, PredictRequest, Queue, QueuedHosts,
+    QueuedImages, ShardWork, Taker, Urgency, Waiting, WorkStage, WorkerCounts, dispatch, work_off,
 };
 use affectory_faces::{ScanSummary, scan};
 use affectory_release::pack::Packer;
 use affectory_web::{Operations, QueueFigures, ShardFigures};
 use anyhow::{Context as _, bail};
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use super::pools::Model;
 use super::{Context, collect, faces, operations, pools, shown};
@@ -23,6 +24,7 @@ use crate::environment::{now_ms, variable, worker_id};
 use crate::failure::printable;
 
 pub async fn dispatch_work(context: &Context, args: &DispatchArgs) -> anyhow::Result<()> {
+    let stages = offered_stages(args)?;
     let project = context.open().await?;
     let queue = connect(&project).await?;
     if let Some(address) = args.operations {
@@ -39,13 +41,13 @@ pub async fn dispatch_work(context: &Context, args: &DispatchArgs) -> anyhow::Re
     if let Some(release) = &args.release {
         Packer::begin(&project, release, args.images_per_pack).await?;
     }
-    let pool = pool.as_ref().zip(model.as_ref()).map(|(pool, model)| PoolRequest {
+    let pool = pool.as_ref().zip(model.as_ref()).map(|(pool, model)| PredictRequest {
         pool: pool.id,
         model: model.name().to_owned(),
         by_uncertainty: pool.rules.strategy == Strategy::Uncertainty,
     });
     let request = DispatchRequest {
-        stages: offered_stages(args)?,
+        stages,
         urgency: if args.urgent { Urgency::Urgent } else { Urgency::Usual },
         pool,
         release: args.release.clone(),
@@ -56,7 +58,7 @@ pub async fn dispatch_work(context: &Context, args: &DispatchArgs) -> anyhow::Re
     let summary = dispatch(&project, &queue, &request, now_ms, (&context.stop, &context.bars)).await?;
     let mut text = format!("offered {summary}");
     let mut document = serde_json::to_value(summary)?;
-    if let Some(PoolRequest { pool, model, .. }) = &request.pool {
+    if let Some(PredictRequest { pool, model, .. }) = &request.pool {
         let n_unseen = project.catalog.count_unsuggested(*pool, model).await?;
         document["unseen"] = n_unseen.into();
         if n_unseen > 0 {
@@ -123,29 +125,18 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
         }
         None => None,
     };
+    let while_busy = (&activity, &is_busy);
     let seeing = match stages.contains(&WorkStage::Predict) {
         true => {
-            let mut work = PoolWork::new(&project, Model::open(args.model.as_deref())?, &context.stop);
-            let taker = queue.take(WorkStage::Predict).await?;
-            let (stop, activity, is_busy) = (context.stop.clone(), Arc::clone(&activity), is_busy.clone());
-            Some(tokio::spawn(async move {
-                let outcome = work_off(&mut work, taker, (&activity, is_busy), now_ms, &stop).await;
-                stop_after(&outcome, &stop);
-                outcome.map(|counts| (work.summary, counts))
-            }))
+            let work = PoolWork::new(&project, Model::open(args.model.as_deref())?, &context.stop);
+            Some(begin(work, queue.take(WorkStage::Predict).await?, while_busy, &context.stop))
         }
         false => None,
     };
     let packing = match stages.contains(&WorkStage::Pack) {
         true => {
-            let mut work = PackWork::new(&project, &context.stop);
-            let taker = queue.take(WorkStage::Pack).await?;
-            let (stop, activity, is_busy) = (context.stop.clone(), Arc::clone(&activity), is_busy.clone());
-            Some(tokio::spawn(async move {
-                let outcome = work_off(&mut work, taker, (&activity, is_busy), now_ms, &stop).await;
-                stop_after(&outcome, &stop);
-                outcome.map(|counts| (work.n_written, counts))
-            }))
+            let work = PackWork::new(&project, &context.stop);
+            Some(begin(work, queue.take(WorkStage::Pack).await?, while_busy, &context.stop))
         }
         false => None,
     };
@@ -171,10 +162,27 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
     let looked = looked.transpose().context("failed to look for faces")?;
     let seen = seen.transpose().context("failed to let a model look at faces")?;
     let packed = packed.transpose().context("failed to pack a release")?;
+    let seen = seen.map(|(work, counts)| (work.summary, counts));
+    let packed = packed.map(|(work, counts)| (work.n_written, counts));
     print(context, &Done { fetched, looked, seen, packed })
 }
 
-async fn ended<T>(task: Option<tokio::task::JoinHandle<T>>) -> anyhow::Result<Option<T>> {
+/// Works off shards in a task of its own.
+fn begin<W: ShardWork + 'static>(
+    mut work: W,
+    taker: Taker,
+    (activity, is_busy): (&Arc<Activity>, &(impl Fn() -> bool + Clone + Send + 'static)),
+    stop: &Stop,
+) -> JoinHandle<Result<(W, WorkerCounts), DispatchError>> {
+    let (activity, is_busy, stop) = (Arc::clone(activity), is_busy.clone(), stop.clone());
+    tokio::spawn(async move {
+        let outcome = work_off(&mut work, taker, (&activity, is_busy), now_ms, &stop).await;
+        stop_after(&outcome, &stop);
+        outcome.map(|counts| (work, counts))
+    })
+}
+
+async fn ended<T>(task: Option<JoinHandle<T>>) -> anyhow::Result<Option<T>> {
     Ok(match task {
         Some(task) => Some(task.await?),
         None => None,

@@ -21,7 +21,8 @@ pub struct HostShare {
 /// Gives leased hosts out, and takes them back.
 pub trait HostSource: Send {
     /// About `room` more hosts, none if there is none now. Their leases last until `now_ms + lease_ms`, and are made to last
-    /// longer by whoever works on them.
+    /// longer by whoever works on them. Called now and then without room, too: a source may have to tell others that what it
+    /// gave is still worked on.
     fn take(
         &mut self,
         room: u32,
@@ -47,6 +48,9 @@ pub struct CatalogHosts<'a> {
 
 impl HostSource for CatalogHosts<'_> {
     async fn take(&mut self, room: u32, now_ms: i64, lease_ms: i64) -> Result<Vec<HostShare>, CollectError> {
+        if room == 0 {
+            return Ok(vec![]);
+        }
         let hosts = self.catalog.claim_hosts(self.worker, room, now_ms, lease_ms).await?;
         Ok(hosts.into_iter().map(|host| HostShare { host, at_most: u32::MAX, shard: None }).collect())
     }
