@@ -45,28 +45,45 @@ pub(super) struct Gathered {
 /// Reads all faces, records their consensus, and keeps those that qualify.
 pub(super) async fn gather(project: &Project, options: &BuildOptions, now_ms: i64) -> Result<Gathered, ReleaseError> {
     let catalog = &project.catalog;
-    let mut spill = Spill::create(&project.releases_dir(), catalog.project_counts().await?.faces)?;
-    let mut left_out: BTreeMap<String, u64> = BTreeMap::new();
+    let spill = Spill::create(&project.releases_dir(), catalog.project_counts().await?.faces)?;
+    let mut keeping = Keeping { options: options.clone(), spill, left_out: BTreeMap::new() };
     let mut page = catalog.list_labelled_faces(FaceId(0), PAGE).await?;
+    let mut agreed = Vec::new();
+    // Three pages are on their way: one is read, one is worked on, and what was agreed of a third is written.
     while let Some(last) = page.last() {
         let after = last.face.id;
-        // The next page is asked for before this one is worked on, and read while it is written: an engine does both at once.
-        let (next, ()) = tokio::try_join!(
+        let work = tokio::task::spawn_blocking(move || keeping.keep(page));
+        let (next, (), worked) = tokio::try_join!(
             async { Ok::<_, ReleaseError>(catalog.list_labelled_faces(after, PAGE).await?) },
-            async {
-                let consensus: Vec<ConsensusRow> = page.iter().map(consensus).collect();
-                for (face, agreed) in page.into_iter().zip(&consensus) {
-                    match draft(face, agreed, options) {
-                        Ok(draft) => spill.add(&draft)?,
-                        Err(reason) => *left_out.entry(reason).or_default() += 1,
-                    }
-                }
-                Ok(catalog.record_consensus(&consensus, now_ms).await?)
-            },
+            async { Ok(catalog.record_consensus(&agreed, now_ms).await?) },
+            async { work.await? },
         )?;
+        (keeping, agreed) = worked;
         page = next;
     }
-    Ok(Gathered { faces: spill.finish()?, left_out })
+    catalog.record_consensus(&agreed, now_ms).await?;
+    Ok(Gathered { faces: keeping.spill.finish()?, left_out: keeping.left_out })
+}
+
+/// Faces that qualify, and why others do not.
+struct Keeping {
+    options: BuildOptions,
+    spill: Spill,
+    left_out: BTreeMap<String, u64>,
+}
+
+impl Keeping {
+    /// Keeps what qualifies of these faces, and says what was agreed of each.
+    fn keep(mut self, page: Vec<LabelledFace>) -> Result<(Keeping, Vec<ConsensusRow>), ReleaseError> {
+        let agreed: Vec<ConsensusRow> = page.iter().map(consensus).collect();
+        for (face, agreed) in page.into_iter().zip(&agreed) {
+            match draft(face, agreed, &self.options) {
+                Ok(draft) => self.spill.add(&draft)?,
+                Err(reason) => *self.left_out.entry(reason).or_default() += 1,
+            }
+        }
+        Ok((self, agreed))
+    }
 }
 
 fn consensus(labelled: &LabelledFace) -> ConsensusRow {
