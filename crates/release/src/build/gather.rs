@@ -10,8 +10,9 @@ use super::spill::{Sorted, Spill};
 use super::{BuildOptions, Splits};
 use crate::{ReleaseError, ReleaseItem};
 
-/// Faces read and written at a time.
-const PAGE: u32 = 5_000;
+/// Faces read and written at a time. Each time the disk is waited for; and while SQLite writes them, annotators wait a tenth of a
+/// second.
+const PAGE: u32 = 10_000;
 
 /// The name of the rule in the catalogue.
 const METHOD: &str = "majority";
