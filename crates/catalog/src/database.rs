@@ -197,6 +197,16 @@ impl Database {
             }
         })
     }
+
+    /// As [`Database::read`], for one of many pages. PostgreSQL would start two processes more for some thousand rows, page by
+    /// page, and starting them takes longer than they save.
+    pub(crate) async fn read_a_page(&self) -> Result<Work, sqlx::Error> {
+        let mut work = self.read().await?;
+        if let Work::Postgres(..) = work {
+            work.run_script("set local max_parallel_workers_per_gather = 0".to_owned()).await?;
+        }
+        Ok(work)
+    }
 }
 
 impl Database {

@@ -19,7 +19,7 @@ impl Catalog {
     /// [`CatalogError::Database`].
     pub async fn list_collected_images(&self, after: ImageId, limit: u32) -> Result<Vec<CollectedImage>, CatalogError> {
         let failed = || CatalogError::database("list collected images");
-        let mut work = self.database.read().await.map_err(failed())?;
+        let mut work = self.database.read_a_page().await.map_err(failed())?;
         let rows = work
             .fetch(
                 "select id, sha256, phash, width, height, format, size_bytes, withdrawn_ms, phash_known from image

@@ -18,7 +18,7 @@ impl Catalog {
     /// [`CatalogError::Database`].
     pub async fn list_labelled_faces(&self, after: FaceId, limit: u32) -> Result<Vec<LabelledFace>, CatalogError> {
         let failed = || CatalogError::database("list faces");
-        let mut work = self.database.read().await.map_err(failed())?;
+        let mut work = self.database.read_a_page().await.map_err(failed())?;
         let rows = work
             .fetch(
                 "select face.id, image_id, origin, x, y, face.width, face.height, score, landmarks, size_px, sharpness,
@@ -68,15 +68,16 @@ impl Catalog {
             places.sort_unstable_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
         }
 
+        let last = faces.last().map_or(after, |face| face.face.id);
         let rows = work
             .fetch(
                 "select annotation.id, face_id, annotator_id, name, kind, expression, valence, arousal,
                         annotation.origin = 'adjudication'
-                 from json_each($1) as wanted cross join annotation join annotator on annotator.id = annotator_id
-                 where annotation.face_id = cast(wanted.value ->> 0 as bigint)
+                 from annotation cross join annotator
+                 where face_id > $1 and face_id <= $2 and annotator.id = annotator_id
                      and (expression is not null or valence is not null or arousal is not null)
                      and not exists (select 1 from annotation as newer where newer.supersedes = annotation.id)",
-                vec![batch(faces.iter().map(|face| [face.face.id]))],
+                vec![after.0.into(), last.0.into()],
             )
             .await
             .map_err(failed())?;

@@ -165,7 +165,7 @@ impl Catalog {
     /// [`CatalogError::Database`].
     pub async fn list_pool_candidates(&self, after: FaceId, limit: u32) -> Result<Vec<PoolCandidate>, CatalogError> {
         let failed = || CatalogError::database("list faces for a pool");
-        let mut work = self.database.read().await.map_err(failed())?;
+        let mut work = self.database.read_a_page().await.map_err(failed())?;
         let rows = work
             .fetch(
                 "select id, image_id, phash, x / image_width, y / image_height, width / image_width,

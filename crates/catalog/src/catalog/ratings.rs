@@ -18,7 +18,7 @@ impl Catalog {
     /// [`CatalogError::Database`].
     pub async fn list_ratings(&self, after: AnnotationId, limit: u32) -> Result<Vec<RatingRow>, CatalogError> {
         let failed = || CatalogError::database("read annotations");
-        let mut work = self.database.read().await.map_err(failed())?;
+        let mut work = self.database.read_a_page().await.map_err(failed())?;
         let rows = work
             .fetch(
                 "select annotation.id, face_id, annotator_id, kind,

@@ -146,7 +146,7 @@ impl Catalog {
     /// [`CatalogError::Database`].
     pub async fn list_looks(&self, after: ImageId, limit: u32) -> Result<Vec<ImageLook>, CatalogError> {
         let failed = || CatalogError::database("list perceptual hashes");
-        let mut work = self.database.read().await.map_err(failed())?;
+        let mut work = self.database.read_a_page().await.map_err(failed())?;
         let rows = work
             .fetch(
                 "select id, phash,
