@@ -7,6 +7,13 @@ use crate::database::{Row, Value, Work, batch, split_rank};
 use crate::records::{PackRow, Packing, WrittenPack};
 use crate::{Catalog, CatalogError};
 
+/// A statement that reads the six columns of [`pack`].
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("select split, number, n_images, n_bytes, sha256, made_from from pack ", $rest)
+    };
+}
+
 #[again]
 impl Catalog {
     /// Divides a release into so many packs a split, unless that was done before; says how it is divided.
@@ -68,11 +75,7 @@ impl Catalog {
         let mut work = self.database.write().await.map_err(failed())?;
         let place: [Value; 3] = [release.0.into(), split_rank(Some(split)).into(), i64::from(number).into()];
         let rows = work
-            .fetch(
-                "select split, number, n_images, n_bytes, sha256, made_from from pack
-                 where release_id = $1 and split = $2 and number = $3",
-                place.to_vec(),
-            )
+            .fetch(select!("where release_id = $1 and split = $2 and number = $3"), place.to_vec())
             .await
             .map_err(failed())?;
         let before = rows.first().map(pack).transpose()?.and_then(|row| row.written);
@@ -125,11 +128,7 @@ async fn read(work: &mut Work, release: ReleaseId) -> Result<Option<Packing>, Ca
     let Some(plan) = plans.first() else { return Ok(None) };
     let images_per_pack = number(plan, 0)?;
     let rows = work
-        .fetch(
-            "select split, number, n_images, n_bytes, sha256, made_from from pack where release_id = $1
-             order by split, number",
-            vec![release.0.into()],
-        )
+        .fetch(select!("where release_id = $1 order by split, number"), vec![release.0.into()])
         .await
         .map_err(failed())?;
     let packs = rows.iter().map(pack).collect::<Result<_, _>>()?;

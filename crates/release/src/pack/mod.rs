@@ -169,7 +169,7 @@ impl Packer {
 
     /// What a pack holds.
     fn images(&self, place: (Split, u32)) -> Images<'_> {
-        plan::images(&self.release, self.items.get(&place).map_or(&[], Vec::as_slice))
+        plan::images(&self.release, &self.items, place)
     }
 
     /// What there is now, of which `n_written` were written by the caller.

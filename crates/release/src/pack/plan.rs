@@ -34,10 +34,14 @@ pub(super) fn file_of(split: Split, number: u32, made_from: &Sha256Hex) -> Strin
     format!("{split}-{number:05}.{from}.tar")
 }
 
-/// The images of these items.
-pub(super) fn images<'a>(release: &'a Release, items: &[usize]) -> Images<'a> {
+/// The images of one pack; `items` are those of each.
+pub(super) fn images<'a>(
+    release: &'a Release,
+    items: &BTreeMap<(Split, u32), Vec<usize>>,
+    place: (Split, u32),
+) -> Images<'a> {
     let mut images = Images::new();
-    for &idx in items {
+    for &idx in items.get(&place).into_iter().flatten() {
         let item = &release.items[idx];
         images.entry(&item.image_sha256).or_default().push(item);
     }

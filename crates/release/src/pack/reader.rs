@@ -44,7 +44,7 @@ impl PackReader {
         let mut files = HashMap::new();
         for row in packing.packs {
             let place = (row.split, row.number);
-            let images = plan::images(release, items.get(&place).map_or(&[], Vec::as_slice));
+            let images = plan::images(release, &items, place);
             let file = plan::current_file(&row, &images).ok_or_else(not_packed)?;
             files.insert(place, format!("{}/{file}", plan::folder_of(name)));
         }
