@@ -242,13 +242,7 @@ async fn granted(root: &Path, s3: &S3) -> (Project, Account, [GrantId; 2], Layou
             license: None,
         });
     }
-    let new = NewRelease {
-        name: "v1".into(),
-        manifest_sha256: sha256(b"no manifest is read here"),
-        seed: 1,
-        labels: "happy,sad".into(),
-        parameters: "{}".into(),
-    };
+    let new = NewRelease { name: "v1".into(), seed: 1, labels: "happy,sad".into(), parameters: "{}".into() };
     let picture = items[0].image_sha256.clone();
     let image = NewImage {
         sha256: picture.clone(),
@@ -270,7 +264,7 @@ async fn granted(root: &Path, s3: &S3) -> (Project, Account, [GrantId; 2], Layou
         split: Split::Train,
         expression: Some(Expression::Happy),
     };
-    let release = catalog.record_release(&new, &[row], 1).await.unwrap();
+    let release = catalog.record_release(&new, &[row], async || sha256(b"no manifest is read here"), 1).await.unwrap();
     let word = |text: &str| LinkWord { sha256: sha256(text.as_bytes()), expires_ms: i64::MAX };
     let mut lead = None;
     for n in ["1", "2"] {

@@ -349,13 +349,11 @@ pub struct ProjectCounts {
     pub releases: u64,
 }
 
-/// A release about to be recorded; its manifest already lies on disk.
+/// A release about to be recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRelease {
     /// Unique name; never reused.
     pub name: String,
-    /// SHA-256 of the manifest file.
-    pub manifest_sha256: Sha256Hex,
     /// Seed of the splits.
     pub seed: u64,
     /// Label set as text, e.g. `neutral,happy,...`.
@@ -371,6 +369,8 @@ pub struct ReleaseRow {
     pub id: ReleaseId,
     /// What it is.
     pub release: NewRelease,
+    /// SHA-256 of the manifest file.
+    pub manifest_sha256: Sha256Hex,
     /// Number of items.
     pub n_items: u64,
     /// When it was built, ms UTC.

@@ -29,6 +29,11 @@ const MIGRATIONS: &[Migration] = &[
     Migration { portable: "", sqlite: "", postgres: include_str!("../migrations/0010_checked_by_join.postgres.sql") },
     Migration { portable: include_str!("../migrations/0011_sure.sql"), sqlite: "", postgres: "" },
     Migration { portable: "", sqlite: "", postgres: include_str!("../migrations/0012_release_of_items.postgres.sql") },
+    Migration {
+        portable: "",
+        sqlite: include_str!("../migrations/0013_consensus_by_face.sqlite.sql"),
+        postgres: include_str!("../migrations/0013_consensus_by_face.postgres.sql"),
+    },
 ];
 
 /// A row number given in the order of insertion.

@@ -82,7 +82,7 @@ fn baseline(runs: &Path, run: &str, row: &ReleaseRow) -> Option<Baseline> {
     }
     let folder = runs.join(run);
     let (facts, scores) = (read_json(&folder.join("run.json")), read_json(&folder.join("scores.json")));
-    if facts["manifest_sha256"].as_str() != Some(row.release.manifest_sha256.as_str()) {
+    if facts["manifest_sha256"].as_str() != Some(row.manifest_sha256.as_str()) {
         tracing::warn!(run, release = row.release.name, "a run of portal.toml is not of this release: left out");
         return None;
     }
@@ -204,7 +204,7 @@ impl Published {
             braced(&database.licensor),
             self.row.release.name,
             braced(&self.row.release.name),
-            self.row.release.manifest_sha256,
+            self.row.manifest_sha256,
         );
         text
     }
@@ -247,7 +247,7 @@ impl Published {
             splits.join(", "),
             self.row.release.labels,
             self.row.release.seed,
-            self.row.release.manifest_sha256,
+            self.row.manifest_sha256,
             self.n_withdrawn,
         );
         if !withheld.is_empty() {

@@ -32,8 +32,8 @@ pub async fn load_release(project: &Project, name: &str) -> Result<Release, Rele
     let damaged = |reason| ReleaseError::Damaged { name: name.to_owned(), reason };
     let unreadable = |reason| damaged(format!("{MANIFEST}: {reason}"));
     let found = manifest.sha256()?;
-    if found != row.release.manifest_sha256 {
-        let reason = format!("{MANIFEST} has SHA-256 {found}, recorded is {}", row.release.manifest_sha256);
+    if found != row.manifest_sha256 {
+        let reason = format!("{MANIFEST} has SHA-256 {found}, recorded is {}", row.manifest_sha256);
         return Err(damaged(reason));
     }
     let labels = LabelSet::parse(&row.release.labels).map_err(|e| damaged(e.to_string()))?;

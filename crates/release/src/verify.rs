@@ -72,7 +72,7 @@ pub async fn verify(project: &Project, name: &str) -> Result<Vec<Finding>, Relea
     let row = project.catalog.find_release(name).await?;
     let mut manifest = Manifest::open(project, &row).await?;
     let found = manifest.sha256()?;
-    if found != row.release.manifest_sha256 {
+    if found != row.manifest_sha256 {
         return Ok(vec![Finding::ManifestChanged { found }]);
     }
     let withdrawn: HashSet<Sha256Hex> = project.catalog.list_withdrawn().await?.into_iter().collect();

@@ -38,7 +38,7 @@ async fn build_one(context: &Context, args: ReleaseBuild) -> anyhow::Result<()> 
     let built = freeze(&project, &options).await?;
     let json = serde_json::json!({
         "name": built.row.release.name,
-        "manifest_sha256": built.row.release.manifest_sha256.to_string(),
+        "manifest_sha256": built.row.manifest_sha256.to_string(),
         "folder": built.folder,
         "items": built.row.n_items,
         "left_out": built.left_out,
@@ -73,7 +73,7 @@ pub fn describe(built: &BuiltRelease) -> String {
     if built.n_shared_by_valid_and_test > 0 {
         text += &format!("\nWARNING: {} groups are in valid and in test, as given\n", built.n_shared_by_valid_and_test);
     }
-    text + &format!("\nmanifest {}\nin {}", built.row.release.manifest_sha256, shown(&built.folder))
+    text + &format!("\nmanifest {}\nin {}", built.row.manifest_sha256, shown(&built.folder))
 }
 
 fn parse_splits(text: &str) -> anyhow::Result<Splits> {
@@ -116,7 +116,7 @@ async fn list(context: &Context) -> anyhow::Result<()> {
                 "items": row.n_items,
                 "labels": row.release.labels,
                 "seed": row.release.seed,
-                "manifest_sha256": row.release.manifest_sha256.to_string(),
+                "manifest_sha256": row.manifest_sha256.to_string(),
                 "built_ms": row.built_ms,
             })
         })

@@ -31,7 +31,7 @@ pub async fn run(context: &Context, args: &Score) -> anyhow::Result<()> {
     let identity = ScoreIdentity {
         run: RunIdentity {
             release: args.release.clone(),
-            manifest_sha256: release.row.release.manifest_sha256.to_string(),
+            manifest_sha256: release.row.manifest_sha256.to_string(),
             recipe: predictor.name(),
             labels: can_say.to_string(),
             seed: 0,

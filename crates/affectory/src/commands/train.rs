@@ -92,7 +92,7 @@ pub async fn train_one(context: &Context, project: &Project, args: &Train) -> an
     let folder = run_folder(project, &run)?;
     let identity = RunIdentity {
         release: args.release.clone(),
-        manifest_sha256: release.row.release.manifest_sha256.to_string(),
+        manifest_sha256: release.row.manifest_sha256.to_string(),
         recipe: recipe_name,
         labels: release.labels.to_string(),
         seed: args.seed,

@@ -52,6 +52,9 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Database`]; nothing of the batch is recorded then.
     pub async fn record_consensus(&self, rows: &[ConsensusRow], now_ms: i64) -> Result<(), CatalogError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         let failed = || CatalogError::database("record a consensus");
         // One statement must not meet a row twice; of two for one face the last one counts.
         let mut last: HashMap<(&str, FaceId), usize> = HashMap::new();

@@ -7,14 +7,19 @@ use super::audit::{COMMAND_LINE, Entry, append};
 use super::downloads::holders;
 use super::letters::queue;
 use super::pools::recount_pool;
-use crate::database::{Row, Turn, Value, Work, batch, split_rank};
+use crate::database::{Database, Row, Turn, Value, Work, batch, split_rank};
 use crate::portal::{Holder, NewLetter};
+use crate::postgres::UNHURRIED;
 use crate::records::{NewRelease, ReleaseItemRow, ReleaseRow};
 use crate::{Catalog, CatalogError};
 
+/// Stands for a manifest's hash inside the transaction, which ends with the hash.
+const NOT_YET: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
 #[again]
 impl Catalog {
-    /// Records a release and its items in one transaction, with an audit entry.
+    /// Records a release and its items in one transaction, with an audit entry. The items are recorded while the manifest is
+    /// being written, and the release when it is, and `manifest` says its hash; it may be asked more than once.
     ///
     /// # Errors
     /// [`CatalogError::ReleaseExists`]; [`CatalogError::Database`], and nothing is recorded then.
@@ -22,15 +27,21 @@ impl Catalog {
         &self,
         release: &NewRelease,
         items: &[ReleaseItemRow],
+        manifest: impl AsyncFn() -> Sha256Hex,
         now_ms: i64,
     ) -> Result<ReleaseRow, CatalogError> {
         let failed = || CatalogError::database("record a release");
+        // SQLite has one writer, and nobody else should wait for a file.
+        if let Database::Sqlite(_) = self.database {
+            manifest().await;
+        }
         let mut work = self.database.write().await.map_err(failed())?;
-        // The turn is the audit log's: the name is looked up and taken under one lock.
-        work.take_turn(Turn::Audit).await.map_err(failed())?;
+        if let Work::Postgres(..) = work {
+            work.run_script(UNHURRIED.to_owned()).await.map_err(failed())?;
+        }
         let values = vec![
             Value::from(release.name.as_str()),
-            Value::from(release.manifest_sha256.as_str()),
+            Value::from(NOT_YET),
             Value::from(release.seed.cast_signed()),
             Value::from(release.labels.as_str()),
             Value::from(release.parameters.as_str()),
@@ -40,8 +51,7 @@ impl Catalog {
         let inserted = work
             .fetch(
                 "insert into release (name, manifest_sha256, seed, labels, parameters, n_items, built_ms)
-                 select $1, $2, $3, $4, $5, $6, $7 where not exists (select 1 from release where name = $1)
-                 returning id",
+                 values ($1, $2, $3, $4, $5, $6, $7) on conflict (name) do nothing returning id",
                 values,
             )
             .await
@@ -69,16 +79,26 @@ impl Catalog {
         if n_recorded != items.len() as u64 {
             return Err(CatalogError::Corrupt("a release with faces that are not there, or of other images".into()));
         }
+        let manifest_sha256 = manifest().await;
+        work.execute(
+            "update release set manifest_sha256 = $2 where id = $1",
+            vec![Value::from(id), Value::from(manifest_sha256.as_str())],
+        )
+        .await
+        .map_err(failed())?;
         let entry = Entry {
             actor: COMMAND_LINE,
             action: "release build",
             subject: &release.name,
-            detail: release.manifest_sha256.as_str(),
+            detail: manifest_sha256.as_str(),
             time_ms: now_ms,
         };
+        // Not before: the log is everybody's, and ten million items take minutes.
+        work.take_turn(Turn::Audit).await.map_err(failed())?;
         append(&mut work, &entry).await?;
         work.commit().await.map_err(failed())?;
-        Ok(ReleaseRow { id: ReleaseId(id), release: release.clone(), n_items: items.len() as u64, built_ms: now_ms })
+        let n_items = items.len() as u64;
+        Ok(ReleaseRow { id: ReleaseId(id), release: release.clone(), manifest_sha256, n_items, built_ms: now_ms })
     }
 
     /// All releases, oldest first.
@@ -199,11 +219,11 @@ fn release_row(row: &Row) -> Result<ReleaseRow, CatalogError> {
         id: ReleaseId(row.int(0)?),
         release: NewRelease {
             name: row.text(1)?,
-            manifest_sha256: row.sha256(2)?,
             seed: row.int(3)?.cast_unsigned(),
             labels: row.text(4)?,
             parameters: row.text(5)?,
         },
+        manifest_sha256: row.sha256(2)?,
         n_items: row.count(6)?,
         built_ms: row.int(7)?,
     })

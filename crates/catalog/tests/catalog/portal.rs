@@ -14,13 +14,7 @@ const SEED: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab
 
 async fn release(catalog: &Catalog) -> ReleaseId {
     import_faces(catalog, 3).await;
-    let new = NewRelease {
-        name: "v1".into(),
-        manifest_sha256: hash(50),
-        seed: 1,
-        labels: "happy,sad".into(),
-        parameters: "{}".into(),
-    };
+    let new = NewRelease { name: "v1".into(), seed: 1, labels: "happy,sad".into(), parameters: "{}".into() };
     let items: Vec<ReleaseItemRow> = (1..=3)
         .map(|n| ReleaseItemRow {
             item_idx: n - 1,
@@ -30,7 +24,7 @@ async fn release(catalog: &Catalog) -> ReleaseId {
             expression: None,
         })
         .collect();
-    catalog.record_release(&new, &items, 1).await.unwrap().id
+    catalog.record_release(&new, &items, async || hash(50), 1).await.unwrap().id
 }
 
 async fn person(catalog: &Catalog, name: &str, role: Role) -> Account {

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use crate::engines::{Engine, engines, hash, run_sql};
 use affectory_catalog::{
     AnnotatorKind, Catalog, CatalogError, ConsensusRow, DetectedFace, FaceQuality, ImportItem, ImportOutcome,
-    NewAnnotation, NewFace, NewImage, NewRelease, NewSighting, ReleaseItemRow, ScanOutcome, ScanStatus,
+    LabelledFace, NewAnnotation, NewFace, NewImage, NewRelease, NewSighting, ReleaseItemRow, ScanOutcome, ScanStatus,
 };
 use affectory_core::{Arousal, BoundingBox, Expression, FaceId, Landmarks, PerceptualHash, Split, Valence};
+use tokio::sync::{Notify, SetOnce};
 
 fn annotation(annotator: &str, expression: Expression, valence: f32) -> NewAnnotation {
     NewAnnotation {
@@ -139,7 +140,7 @@ async fn the_count_table_follows_consensus_and_the_split_as_given() {
     for Engine { catalog, .. } in engines("counts").await {
         catalog.record_import(&(0..9).map(item).collect::<Vec<_>>(), 1).await.unwrap();
         let faces = catalog.list_labelled_faces(FaceId(0), 100).await.unwrap();
-        let row = |face: &affectory_catalog::LabelledFace, expression| ConsensusRow {
+        let row = |face: &LabelledFace, expression| ConsensusRow {
             face_id: face.face.id,
             method: "majority".into(),
             expression,
@@ -169,33 +170,65 @@ async fn the_count_table_follows_consensus_and_the_split_as_given() {
     }
 }
 
+fn release(name: &str) -> NewRelease {
+    NewRelease { name: name.into(), seed: u64::MAX, labels: "happy,sad".into(), parameters: "{}".into() }
+}
+
+fn items_of(faces: &[LabelledFace]) -> Vec<ReleaseItemRow> {
+    let item = |(item_idx, face): (u64, &LabelledFace)| ReleaseItemRow {
+        item_idx,
+        face_id: face.face.id,
+        image_id: face.image.id,
+        split: Split::Train,
+        expression: Some(Expression::Happy),
+    };
+    (0..).zip(faces).map(item).collect()
+}
+
+#[tokio::test]
+async fn a_release_that_waits_for_its_manifest_holds_nobody_up_and_leaves_nothing_if_that_is_given_up() {
+    for Engine { catalog, .. } in engines("waiting").await {
+        catalog.record_import(&(0..3).map(item).collect::<Vec<_>>(), 1).await.unwrap();
+        let items = items_of(&catalog.list_labelled_faces(FaceId(0), 100).await.unwrap());
+        let (asked, manifest) = (Notify::new(), SetOnce::new());
+        let wait = async || {
+            asked.notify_one();
+            manifest.wait().await.clone()
+        };
+        let given_up = release("one");
+        tokio::select! {
+            recorded = catalog.record_release(&given_up, &items, wait, 5) => panic!("{recorded:?}"),
+            () = asked.notified() => {}
+        }
+        assert_eq!(catalog.list_releases().await.unwrap(), []);
+
+        let taken_up = release("one");
+        let recording = catalog.record_release(&taken_up, &items, wait, 6);
+        let others = async {
+            asked.notified().await;
+            let touched = catalog.withdraw_image(&hash(1), "asked by mail", 7).await.unwrap();
+            assert_eq!(touched, Some(vec![]), "it is no release yet");
+            manifest.set(hash(9)).unwrap();
+        };
+        let (recorded, ()) = tokio::join!(recording, others);
+        assert_eq!(recorded.unwrap(), catalog.find_release("one").await.unwrap());
+        assert_eq!(catalog.find_release("one").await.unwrap().manifest_sha256, hash(9));
+        assert_eq!(catalog.withdraw_image(&hash(1), "again", 8).await.unwrap(), Some(vec!["one".to_owned()]));
+        assert!(catalog.verify_audit().await.unwrap().is_ok());
+    }
+}
+
 #[tokio::test]
 async fn a_release_name_is_used_once_and_a_withdrawal_reaches_every_release() {
     for Engine { catalog, .. } in engines("releases").await {
         catalog.record_import(&(0..3).map(item).collect::<Vec<_>>(), 1).await.unwrap();
         let faces = catalog.list_labelled_faces(FaceId(0), 100).await.unwrap();
-        let items: Vec<_> = (0..)
-            .zip(&faces)
-            .map(|(item_idx, face)| ReleaseItemRow {
-                item_idx,
-                face_id: face.face.id,
-                image_id: face.image.id,
-                split: Split::Train,
-                expression: Some(Expression::Happy),
-            })
-            .collect();
-        let release = |name: &str| NewRelease {
-            name: name.into(),
-            manifest_sha256: hash(9),
-            seed: u64::MAX,
-            labels: "happy,sad".into(),
-            parameters: "{}".into(),
-        };
+        let items = items_of(&faces);
         for name in ["one", "two"] {
-            let row = catalog.record_release(&release(name), &items, 5).await.unwrap();
-            assert_eq!((row.n_items, row.release), (3, release(name)));
+            let row = catalog.record_release(&release(name), &items, async || hash(9), 5).await.unwrap();
+            assert_eq!((row.n_items, row.manifest_sha256, row.release), (3, hash(9), release(name)));
         }
-        let again = catalog.record_release(&release("one"), &items, 6).await;
+        let again = catalog.record_release(&release("one"), &items, async || hash(9), 6).await;
         assert!(matches!(again, Err(CatalogError::ReleaseExists(name)) if name == "one"));
         assert_eq!(catalog.list_releases().await.unwrap().len(), 2);
 
@@ -213,6 +246,6 @@ async fn a_catalogue_from_a_newer_program_is_refused_and_left_as_it_is() {
         catalog.close().await;
         run_sql(&url, "insert into schema_version (version) values (99)").await;
         let refused = Catalog::connect(&url).await;
-        assert!(matches!(refused, Err(CatalogError::NewerSchema { found: 99, known: 12 })), "{refused:?}");
+        assert!(matches!(refused, Err(CatalogError::NewerSchema { found: 99, known: 13 })), "{refused:?}");
     }
 }

@@ -28,6 +28,10 @@ const VERSION_8: &str = include_str!("../../migrations/0008_attempts.sql");
 const VERSION_9: &str = include_str!("../../migrations/0009_packs.sql");
 const VERSION_10: &str = include_str!("../../migrations/0010_checked_by_join.postgres.sql");
 
+/// What versions 11 and 12 added; the latter on PostgreSQL only.
+const VERSION_11: &str = include_str!("../../migrations/0011_sure.sql");
+const VERSION_12: &str = include_str!("../../migrations/0012_release_of_items.postgres.sql");
+
 /// What `fixtures/interrupted.py` got of a collection killed after five seconds: 55 addresses, 23 fetched, a host leased.
 const INTERRUPTED: &str = include_str!("../fixtures/interrupted-version-6.sql");
 const WORKER: &str = "vm/26480/4418383";
@@ -129,13 +133,7 @@ async fn a_release_of_version_8_can_be_packed() {
         assert_eq!(catalog.withdraw_image(&hash(1), "asked", 1).await.unwrap().unwrap(), ["r"]);
         // On PostgreSQL no constraint looks for release and face any longer, but the statement does for the face, and the release
         // comes with its items.
-        let release = NewRelease {
-            name: "s".into(),
-            manifest_sha256: hash(4),
-            seed: 1,
-            labels: "happy".into(),
-            parameters: String::new(),
-        };
+        let release = NewRelease { name: "s".into(), seed: 1, labels: "happy".into(), parameters: String::new() };
         let item = |face, image| ReleaseItemRow {
             item_idx: 0,
             face_id: FaceId(face),
@@ -144,9 +142,9 @@ async fn a_release_of_version_8_can_be_packed() {
             expression: None,
         };
         for wrong in [item(2, 1), item(1, 2)] {
-            assert!(catalog.record_release(&release, &[wrong], 1).await.is_err());
+            assert!(catalog.record_release(&release, &[wrong], async || hash(4), 1).await.is_err());
         }
-        catalog.record_release(&release, &[item(1, 1)], 1).await.unwrap();
+        catalog.record_release(&release, &[item(1, 1)], async || hash(4), 1).await.unwrap();
         let release = catalog.find_release("r").await.unwrap().id;
         assert_eq!(catalog.find_packing(release).await.unwrap(), None);
         let planned = catalog.plan_packs(release, 10, &[(Split::Train, 2), (Split::Test, 1)]).await.unwrap();
@@ -184,6 +182,52 @@ async fn what_a_model_was_sure_of_under_version_10_is_listed() {
         let catalog = Catalog::connect(&url).await.unwrap();
         assert_eq!(catalog.list_sure_categories(0.9).await.unwrap(), [(FaceId(1), Expression::Happy, 0.95)]);
         assert_eq!(catalog.list_sure_categories(0.96).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn what_was_agreed_under_version_12_stays_and_is_replaced_by_what_is_agreed_later() {
+    for (url, _folder) in databases("version_12").await {
+        version_6(&url).await;
+        let on_postgres = [VERSION_7, VERSION_10, VERSION_12];
+        let [outages, joins, items] = if url.starts_with("sqlite:") { [""; 3] } else { on_postgres };
+        let hash = hash(1);
+        let rows = format!(
+            "insert into schema_version values (12);
+             insert into image (sha256, phash, width, height, format, size_bytes, first_seen_ms)
+                 values ('{hash}', 1, 9, 9, 'png', 9, 1);
+             insert into face (image_id, origin, x, y, width, height, given_split, created_ms)
+                 values (1, 'given', 0, 0, 9, 9, 1, 1), (1, 'mtcnn', 0, 0, 9, 9, 1, 1);
+             insert into consensus_run (method, parameters, program_version, last_annotation_id, n_annotations, n_faces,
+                 inputs_sha256, result_sha256, details, is_complete, computed_ms)
+                 values ('dawid-skene', '{{}}', '1', 1, 1, 2, '{hash}', '{hash}', '{{}}', 1, 5);
+             insert into consensus (method, face_id, expression, valence, is_proxy, n_annotations, agreement, given_split,
+                 computed_ms, run_id, shares, arousal_spread)
+                 values ('majority', 2, 3, -0.5, 0, 4, 0.75, 1, 5, null, null, 0.25),
+                        ('majority', 1, null, null, 1, 0, null, 1, 5, null, null, null),
+                        ('dawid-skene', 2, 1, null, 0, 4, 1, 1, 5, 1, '{{\"happy\":1.0}}', null);"
+        );
+        run_sql(&url, &format!("{outages} {VERSION_8} {VERSION_9} {joins} {VERSION_11} {items} {rows}")).await;
+        let catalog = Catalog::connect(&url).await.unwrap();
+        let agreed = catalog.list_consensus(1, &[FaceId(1), FaceId(2)]).await.unwrap();
+        let shares = agreed[0].shares.unwrap()[Expression::Happy.index()];
+        assert_eq!(
+            (agreed.len(), agreed[0].face_id, agreed[0].expression, shares),
+            (1, FaceId(2), Some(Expression::Happy), 1.0)
+        );
+        let count = async || {
+            let cells = catalog.count_table("majority").await.unwrap();
+            cells.iter().map(|cell| (cell.given_split, cell.expression, cell.n_faces)).collect::<Vec<_>>()
+        };
+        let valid = Some(Split::Valid);
+        assert_eq!(count().await, [(valid, None, 1), (valid, Some(Expression::Surprise), 1)]);
+        // One row for each face and method, as before: a later answer takes the place of an earlier one.
+        let mut later = agreed;
+        later[0].method = "majority".into();
+        later[0].run_id = None;
+        catalog.record_consensus(&later, 6).await.unwrap();
+        assert_eq!(count().await, [(valid, None, 1), (valid, Some(Expression::Happy), 1)]);
+        assert_eq!(catalog.list_consensus(1, &[FaceId(2)]).await.unwrap().len(), 1);
     }
 }
 

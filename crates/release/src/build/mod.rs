@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use affectory_catalog::{NewRelease, Project, ReleaseRow};
 use affectory_core::{LabelSet, WAY, way_us};
+use tokio::sync::SetOnce;
 
 use crate::ReleaseError;
 use crate::names::check_name;
@@ -25,8 +26,8 @@ use gather::{Gathered, gather};
 pub use groups::{Kinship, MAX_DISTANCE};
 use plan::plan;
 pub use splits::{Dealt, Fractions, deal, draw};
-use write::write;
 pub(crate) use write::{MANIFEST, open_to_all, sync_folder};
+use write::{parameters, write};
 
 /// Bits in which two perceptual hashes may differ and still be one picture. Measured on FER+'s 35,000 small aligned
 /// faces: see `benches/near_duplicates.rs`.
@@ -95,38 +96,51 @@ pub async fn build(project: &Project, options: &BuildOptions, now_ms: i64) -> Re
         return Err(affectory_catalog::CatalogError::ReleaseExists(options.name.clone()).into());
     }
     let Gathered { faces, mut left_out } = gather(project, options, now_ms).await?;
-    let work = {
-        let (options, releases) = (options.clone(), project.releases_dir());
+    let planning = {
+        let options = options.clone();
         tokio::task::spawn_blocking(move || {
-            let plan = plan(&faces, &options)?;
-            if plan.n_leaks > 0 {
-                let reason = "in train, but looks like a face of valid or test, or shares its page";
-                left_out.insert(reason.into(), plan.n_leaks);
-            }
-            if plan.n_items() == 0 {
-                return Err(nothing(&left_out));
-            }
-            let mut written = write(&releases, &options, (&faces, &plan), &left_out)?;
-            // Each row refers to a face and an image: recorded in the order in which those lie, they are found side by side.
-            written.rows.sort_unstable_by_key(|row| row.face_id);
-            Ok((written, plan.facts, left_out))
+            let planned = plan(&faces, &options)?;
+            Ok::<_, ReleaseError>((faces, planned))
         })
     };
-    let (written, facts, left_out) = work.await??;
+    let (faces, (plan, rows)) = planning.await??;
+    let facts = plan.facts;
+    if plan.n_leaks > 0 {
+        let reason = "in train, but looks like a face of valid or test, or shares its page";
+        left_out.insert(reason.into(), plan.n_leaks);
+    }
+    if rows.is_empty() {
+        return Err(nothing(&left_out));
+    }
     let release = NewRelease {
         name: options.name.clone(),
-        manifest_sha256: written.manifest_sha256,
         seed: options.seed,
         labels: options.labels.to_string(),
-        parameters: written.parameters,
+        parameters: parameters(options).to_string(),
     };
-    let row = project.catalog.record_release(&release, &written.rows, now_ms).await?;
+    let manifest = SetOnce::new();
+    let writing = async {
+        let (options, releases, left_out) = (options.clone(), project.releases_dir(), left_out.clone());
+        let work = tokio::task::spawn_blocking(move || write(&releases, &options, (&faces, &plan), &left_out));
+        let written = work.await??;
+        // Nothing else sets it.
+        let _ = manifest.set(written.manifest_sha256.clone());
+        Ok::<_, ReleaseError>(written)
+    };
+    let recording = async {
+        let row = project.catalog.record_release(&release, &rows, async || manifest.wait().await.clone(), now_ms).await;
+        // If that failed, the next build of this name still finds its files, whole.
+        manifest.wait().await;
+        Ok(row?)
+    };
+    // What was recorded of a release that could not be written goes with its transaction.
+    let (written, row) = tokio::try_join!(writing, recording)?;
     let took_us = way_us(began.elapsed());
     // One step for all its images: there may be ten million.
     tracing::info!(
         target: WAY,
         step = "release build",
-        hash = row.release.manifest_sha256.as_str(),
+        hash = row.manifest_sha256.as_str(),
         brings = "release build",
         ago_us = took_us,
         took_us,

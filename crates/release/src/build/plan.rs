@@ -1,5 +1,6 @@
 //! Which group and split does each face get, and which may not stay?
 
+use affectory_catalog::ReleaseItemRow;
 use affectory_core::Split;
 
 use super::spill::Sorted;
@@ -25,23 +26,21 @@ pub(super) struct Plan {
     pub facts: GroupFacts,
 }
 
-impl Plan {
-    pub(super) fn n_items(&self) -> usize {
-        self.groups.len() - self.n_leaks as usize
-    }
-}
-
-/// Reads the faces once, and keeps of each some tens of bytes.
-pub(super) fn plan(faces: &Sorted, options: &BuildOptions) -> Result<Plan, ReleaseError> {
+/// Reads the faces once, and keeps of each some tens of bytes. The second is what is recorded of those that stay, in the order of
+/// the faces' ids: each row refers to a face and an image, and where those lie side by side they are found side by side.
+pub(super) fn plan(faces: &Sorted, options: &BuildOptions) -> Result<(Plan, Vec<ReleaseItemRow>), ReleaseError> {
     let n_faces = faces.len();
     let mut kin = Kinship::new(n_faces);
     let mut dealt = Vec::with_capacity(n_faces);
     let mut splits = Vec::with_capacity(n_faces);
+    let (mut ids, mut expressions) = (Vec::with_capacity(n_faces), Vec::with_capacity(n_faces));
     faces.each(|draft, key| {
         let item = &draft.item;
         kin.add(&item.image_sha256, item.phash, draft.pages.iter().map(String::as_str));
         dealt.push(Dealt { draw: draw(options.seed, key), group: 0, expression: item.expression });
         splits.push(item.split);
+        ids.push((draft.face_id, draft.image_id));
+        expressions.push(item.expression);
         Ok(())
     })?;
     let firsts = kin.group(options.duplicate_distance);
@@ -65,7 +64,13 @@ pub(super) fn plan(faces: &Sorted, options: &BuildOptions) -> Result<Plan, Relea
     drop(dealt);
     let n_leaks = is_leak.iter().filter(|is_leak| **is_leak).count() as u64;
     let (groups, facts) = number(&firsts, &splits, &is_leak);
-    Ok(Plan { splits, groups, n_leaks, facts })
+    let mut rows = Vec::with_capacity(n_faces - n_leaks as usize);
+    for (at, (face_id, image_id)) in ids.into_iter().enumerate().filter(|(at, _)| !is_leak[*at]) {
+        let (split, expression) = (splits[at], Some(expressions[at]));
+        rows.push(ReleaseItemRow { item_idx: rows.len() as u64, face_id, image_id, split, expression });
+    }
+    rows.sort_unstable_by_key(|row| row.face_id);
+    Ok((Plan { splits, groups, n_leaks, facts }, rows))
 }
 
 /// Numbers the groups that remain in the order of their first faces.

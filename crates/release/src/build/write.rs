@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use affectory_catalog::ReleaseItemRow;
 use affectory_core::{Sha256Hex, Split};
 use serde_json::json;
 
@@ -25,9 +24,7 @@ const RELEASE_JSON: &str = "release.json";
 pub(super) struct Written {
     pub folder: PathBuf,
     pub manifest_sha256: Sha256Hex,
-    pub parameters: String,
     pub counts: CountTable,
-    pub rows: Vec<ReleaseItemRow>,
     pub was_repaired: bool,
 }
 
@@ -41,9 +38,8 @@ pub(super) fn write(
     let folder = releases.join(&options.name);
     let as_file = |action, source| ReleaseError::File { action, path: folder.clone(), source };
     let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(releases).map_err(|e| as_file("write", e))?;
-    let Manifest { sha256: manifest_sha256, counts, rows, n_proxies } =
+    let Manifest { sha256: manifest_sha256, counts, n_items, n_proxies } =
         write_manifest(&partial.path().join(MANIFEST), options, faces, plan)?;
-    let parameters = parameters(options);
     let mut was_repaired = false;
     if folder.exists() {
         // A build was killed between moving its files here and recording them.
@@ -58,8 +54,8 @@ pub(super) fn write(
             "name": options.name,
             "program": options.program_version,
             "manifest_sha256": manifest_sha256.as_str(),
-            "parameters": parameters,
-            "n_items": rows.len(),
+            "parameters": parameters(options),
+            "n_items": n_items,
             "items_by_split": Split::ALL.map(|split| (split.name(), counts.total(split))).into_iter().collect::<BTreeMap<_, _>>(),
             "n_proxy_items": n_proxies,
             "left_out": left_out,
@@ -81,13 +77,13 @@ pub(super) fn write(
         fs::rename(partial.path(), &folder).map_err(|e| as_file("move the release to", e))?;
         sync_folder(releases)?;
     }
-    Ok(Written { folder, manifest_sha256, parameters: parameters.to_string(), counts, rows, was_repaired })
+    Ok(Written { folder, manifest_sha256, counts, was_repaired })
 }
 
 struct Manifest {
     sha256: Sha256Hex,
     counts: CountTable,
-    rows: Vec<ReleaseItemRow>,
+    n_items: u64,
     n_proxies: u64,
 }
 
@@ -96,9 +92,8 @@ fn write_manifest(path: &Path, options: &BuildOptions, faces: &Sorted, plan: &Pl
     let file = File::create(path).map_err(ReleaseError::file("create", path))?;
     let mut table = manifest(Hashing::new(file)).map_err(fail)?;
     let mut counts = CountTable::new(&options.labels);
-    let mut rows = Vec::with_capacity(plan.n_items());
-    let (mut at, mut n_proxies, mut last) = (0, 0, (None, 0));
-    faces.each(|Draft { face_id, image_id, mut item, .. }, _| {
+    let (mut at, mut n_items, mut n_proxies, mut last) = (0, 0, 0, (None, 0));
+    faces.each(|Draft { mut item, .. }, _| {
         let place = at;
         at += 1;
         let Some(group) = plan.groups[place] else { return Ok(()) };
@@ -107,18 +102,18 @@ fn write_manifest(path: &Path, options: &BuildOptions, faces: &Sorted, plan: &Pl
         last.1 = if last.0.as_ref() == Some(&item.image_sha256) { last.1 + 1 } else { 0 };
         item.item = format!("{}-{}", &item.image_sha256.as_str()[..16], last.1);
         last.0 = Some(item.image_sha256.clone());
+        n_items += 1;
         n_proxies += u64::from(item.is_proxy);
         counts.add(&item);
-        let (split, expression) = (item.split, Some(item.expression));
-        rows.push(ReleaseItemRow { item_idx: rows.len() as u64, face_id, image_id, split, expression });
         table.write_record(item.to_fields()).map_err(fail)
     })?;
     let written = table.into_inner().map_err(|error| fail(error.into_error().into()))?;
     keep(&written.to).map_err(ReleaseError::file("write", path))?;
-    Ok(Manifest { sha256: written.sha256(), counts, rows, n_proxies })
+    Ok(Manifest { sha256: written.sha256(), counts, n_items, n_proxies })
 }
 
-fn parameters(options: &BuildOptions) -> serde_json::Value {
+/// How it is built, for `release.json` and the catalogue.
+pub(super) fn parameters(options: &BuildOptions) -> serde_json::Value {
     json!({
         "seed": options.seed,
         "labels": options.labels.to_string(),

@@ -128,7 +128,7 @@ fn describe(release: &Release, format: ExportFormat) -> String {
         release.row.release.name,
         format.name(),
         release.items.len(),
-        release.row.release.manifest_sha256,
+        release.row.manifest_sha256,
         release.labels,
     );
     if n_proxy > 0 {

@@ -122,7 +122,7 @@ pub(crate) async fn release(
             a href={ (place) "/citation.bib" } { "BibTeX" } " · " a href={ (place) "/CITATION.cff" } { "CFF" } " · "
             a href={ (place) "/datasheet.md" } { "Datasheet" } " · " a href={ (place) "/croissant.json" } { "Croissant" }
         }
-        p { "Manifest, SHA-256: " code { (row.release.manifest_sha256) } }
+        p { "Manifest, SHA-256: " code { (row.manifest_sha256) } }
         h2 { "If you are in a picture" }
         p { a href="/withdraw" { "Ask for a withdrawal" } "." }
     };
