@@ -257,13 +257,8 @@ async fn granted(root: &Path, s3: &S3) -> (Project, Account, [GrantId; 2], Layou
     let face = NewFace { bounding_box: BoundingBox::whole(425, 425), landmarks: None, annotations: vec![] };
     catalog.record_import(&[ImportItem { image, sighting, faces: vec![face] }], 1).await.unwrap();
     let face = catalog.list_labelled_faces(FaceId(0), 1).await.unwrap().remove(0).face;
-    let row = ReleaseItemRow {
-        item_idx: 0,
-        face_id: face.id,
-        image_id: face.image_id,
-        split: Split::Train,
-        expression: Some(Expression::Happy),
-    };
+    let row =
+        ReleaseItemRow { item_idx: 0, face_id: face.id, split: Split::Train, expression: Some(Expression::Happy) };
     let release = catalog.record_release(&new, &[row], async || sha256(b"no manifest is read here"), 1).await.unwrap();
     let word = |text: &str| LinkWord { sha256: sha256(text.as_bytes()), expires_ms: i64::MAX };
     let mut lead = None;

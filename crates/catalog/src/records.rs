@@ -384,8 +384,6 @@ pub struct ReleaseItemRow {
     pub item_idx: u64,
     /// The face.
     pub face_id: FaceId,
-    /// Its image.
-    pub image_id: ImageId,
     /// Its split.
     pub split: Split,
     /// Its category.

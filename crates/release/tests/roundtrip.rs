@@ -99,6 +99,36 @@ async fn every_layout_is_read_back_to_the_same_labels() {
 }
 
 #[tokio::test]
+async fn files_of_a_killed_build_are_taken_up_foreign_ones_are_refused_and_of_two_builds_of_one_name_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = draw_database(folder.path());
+    let project = project_at(&folder.path().join("p")).await;
+    bring(&project, ImportFormat::Csv, &table).await;
+    let options = |name| options(name, Splits::Fractions(Fractions::new(0.6, 0.2, 0.2).unwrap()));
+    let names = async || -> Vec<String> {
+        project.catalog.list_releases().await.unwrap().into_iter().map(|row| row.release.name).collect()
+    };
+    let left = project.releases_dir().join("left");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("manifest.csv"), "somebody else's").unwrap();
+    let refused = build(&project, &options("left"), 1).await;
+    assert!(matches!(refused, Err(ReleaseError::ForeignFolder(_))), "{refused:?}");
+    assert_eq!(names().await, [""; 0], "what was recorded meanwhile is gone");
+
+    let first = build(&project, &options("first"), 2).await.unwrap();
+    std::fs::copy(first.folder.join("manifest.csv"), left.join("manifest.csv")).unwrap();
+    let taken_up = build(&project, &options("left"), 3).await.unwrap();
+    assert!(taken_up.was_repaired && !first.was_repaired);
+
+    let (one, other) = (options("both"), options("both"));
+    let built = tokio::join!(build(&project, &one, 4), build(&project, &other, 4));
+    let ((Ok(_), Err(error)) | (Err(error), Ok(_))) = built else { panic!("{built:?}") };
+    assert!(error.to_string().contains("both"), "{error}");
+    assert_eq!(names().await, ["first", "left", "both"]);
+    assert_eq!(verify(&project, "both").await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_release_keeps_copies_together_and_verify_notices_a_changed_byte() {
     let folder = tempfile::tempdir().unwrap();
     let table = draw_database(folder.path());

@@ -66,10 +66,9 @@ impl Catalog {
         while let Some(rows) = piece {
             let insert = work.execute(
                 "insert into release_item (release_id, item_idx, face_id, image_id, split, expression)
-                 select $2, cast(value ->> 0 as bigint), face.id, face.image_id, cast(value ->> 3 as bigint),
-                        cast(value ->> 4 as bigint)
-                 from json_each($1) as new cross join face
-                 where face.id = cast(value ->> 1 as bigint) and face.image_id = cast(value ->> 2 as bigint)",
+                 select $2, cast(value ->> 0 as bigint), face.id, face.image_id, cast(value ->> 2 as bigint),
+                        cast(value ->> 3 as bigint)
+                 from json_each($1) as new cross join face where face.id = cast(value ->> 1 as bigint)",
                 vec![rows, Value::from(id)],
             );
             let (inserted, next) = tokio::join!(insert, async { pieces.next() });
@@ -77,7 +76,7 @@ impl Catalog {
             piece = next;
         }
         if n_recorded != items.len() as u64 {
-            return Err(CatalogError::Corrupt("a release with faces that are not there, or of other images".into()));
+            return Err(CatalogError::Corrupt("a release with faces that are not there".into()));
         }
         let manifest_sha256 = manifest().await;
         work.execute(
@@ -210,7 +209,7 @@ impl Catalog {
 fn item_rows(items: &[ReleaseItemRow]) -> Value {
     batch(items.iter().map(|item| {
         let expression = item.expression.map(|expression| expression.index());
-        (item.item_idx, item.face_id, item.image_id, split_rank(Some(item.split)), expression)
+        (item.item_idx, item.face_id, split_rank(Some(item.split)), expression)
     }))
 }
 

@@ -5,7 +5,7 @@ use affectory_catalog::{
     NewRequest, NotErased, PackageRow, Project, ProjectConfig, ReleaseItemRow, RequestChange, RequestState, Role,
     Student, back_up, restore,
 };
-use affectory_core::{FaceId, GrantId, ImageId, ReleaseId, RequestId, Split, Stop};
+use affectory_core::{FaceId, GrantId, ReleaseId, RequestId, Split, Stop};
 
 use crate::annotating::import_faces;
 use crate::engines::{databases, engines, hash, run_sql};
@@ -16,13 +16,7 @@ async fn release(catalog: &Catalog) -> ReleaseId {
     import_faces(catalog, 3).await;
     let new = NewRelease { name: "v1".into(), seed: 1, labels: "happy,sad".into(), parameters: "{}".into() };
     let items: Vec<ReleaseItemRow> = (1..=3)
-        .map(|n| ReleaseItemRow {
-            item_idx: n - 1,
-            face_id: FaceId(n as i64),
-            image_id: ImageId(n as i64),
-            split: Split::Train,
-            expression: None,
-        })
+        .map(|n| ReleaseItemRow { item_idx: n - 1, face_id: FaceId(n as i64), split: Split::Train, expression: None })
         .collect();
     catalog.record_release(&new, &items, async || hash(50), 1).await.unwrap().id
 }

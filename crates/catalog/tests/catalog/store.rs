@@ -7,7 +7,7 @@ use affectory_catalog::{
     AnnotatorKind, Catalog, CatalogError, ConsensusRow, DetectedFace, FaceQuality, ImportItem, ImportOutcome,
     LabelledFace, NewAnnotation, NewFace, NewImage, NewRelease, NewSighting, ReleaseItemRow, ScanOutcome, ScanStatus,
 };
-use affectory_core::{Arousal, BoundingBox, Expression, FaceId, Landmarks, PerceptualHash, Split, Valence};
+use affectory_core::{Arousal, BoundingBox, Expression, FaceId, Landmarks, PerceptualHash, Sha256Hex, Split, Valence};
 use tokio::sync::{Notify, SetOnce};
 
 fn annotation(annotator: &str, expression: Expression, valence: f32) -> NewAnnotation {
@@ -178,7 +178,6 @@ fn items_of(faces: &[LabelledFace]) -> Vec<ReleaseItemRow> {
     let item = |(item_idx, face): (u64, &LabelledFace)| ReleaseItemRow {
         item_idx,
         face_id: face.face.id,
-        image_id: face.image.id,
         split: Split::Train,
         expression: Some(Expression::Happy),
     };
@@ -190,7 +189,7 @@ async fn a_release_that_waits_for_its_manifest_holds_nobody_up_and_leaves_nothin
     for Engine { catalog, .. } in engines("waiting").await {
         catalog.record_import(&(0..3).map(item).collect::<Vec<_>>(), 1).await.unwrap();
         let items = items_of(&catalog.list_labelled_faces(FaceId(0), 100).await.unwrap());
-        let (asked, manifest) = (Notify::new(), SetOnce::new());
+        let (asked, manifest) = (Notify::new(), SetOnce::<Sha256Hex>::new());
         let wait = async || {
             asked.notify_one();
             manifest.wait().await.clone()

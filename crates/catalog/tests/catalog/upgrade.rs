@@ -1,7 +1,7 @@
 //! Does a project go on that an older version left in the middle of its work?
 
 use affectory_catalog::{AttemptLimit, Catalog, HostPlace, NewRelease, ReleaseItemRow, WrittenPack};
-use affectory_core::{CandidateId, Expression, FaceId, ImageId, Split};
+use affectory_core::{CandidateId, Expression, FaceId, Split};
 
 use crate::collection::{ended, image};
 use crate::engines::{databases, hash, run_sql};
@@ -134,17 +134,9 @@ async fn a_release_of_version_8_can_be_packed() {
         // On PostgreSQL no constraint looks for release and face any longer, but the statement does for the face, and the release
         // comes with its items.
         let release = NewRelease { name: "s".into(), seed: 1, labels: "happy".into(), parameters: String::new() };
-        let item = |face, image| ReleaseItemRow {
-            item_idx: 0,
-            face_id: FaceId(face),
-            image_id: ImageId(image),
-            split: Split::Train,
-            expression: None,
-        };
-        for wrong in [item(2, 1), item(1, 2)] {
-            assert!(catalog.record_release(&release, &[wrong], async || hash(4), 1).await.is_err());
-        }
-        catalog.record_release(&release, &[item(1, 1)], async || hash(4), 1).await.unwrap();
+        let item = |face| ReleaseItemRow { item_idx: 0, face_id: FaceId(face), split: Split::Train, expression: None };
+        assert!(catalog.record_release(&release, &[item(2)], async || hash(4), 1).await.is_err());
+        catalog.record_release(&release, &[item(1)], async || hash(4), 1).await.unwrap();
         let release = catalog.find_release("r").await.unwrap().id;
         assert_eq!(catalog.find_packing(release).await.unwrap(), None);
         let planned = catalog.plan_packs(release, 10, &[(Split::Train, 2), (Split::Test, 1)]).await.unwrap();

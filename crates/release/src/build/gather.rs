@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use affectory_catalog::{Annotation, AnnotatorKind, ConsensusRow, LabelledFace, Project};
-use affectory_core::{BoundingBox, FaceId, ImageId, Split};
+use affectory_core::{BoundingBox, FaceId, Split};
 use affectory_evaluate::{Vote, majority, soft_label, vote_counts};
 
 use super::spill::{Sorted, Spill};
@@ -22,7 +22,6 @@ const METHOD: &str = "majority";
 pub(super) struct Draft {
     pub origin: String,
     pub face_id: FaceId,
-    pub image_id: ImageId,
     /// Every page the image stood on.
     pub pages: Vec<String>,
     pub item: ReleaseItem,
@@ -156,7 +155,6 @@ fn draft(labelled: LabelledFace, agreed: &ConsensusRow, options: &BuildOptions) 
     Ok(Draft {
         origin: face.origin,
         face_id: face.id,
-        image_id: image.id,
         item: ReleaseItem {
             item: String::new(),
             image_sha256: image.image.sha256,

@@ -31,24 +31,24 @@ pub(super) struct Plan {
 pub(super) fn plan(faces: &Sorted, options: &BuildOptions) -> Result<(Plan, Vec<ReleaseItemRow>), ReleaseError> {
     let n_faces = faces.len();
     let mut kin = Kinship::new(n_faces);
-    let mut dealt = Vec::with_capacity(n_faces);
-    let mut splits = Vec::with_capacity(n_faces);
-    let (mut ids, mut expressions) = (Vec::with_capacity(n_faces), Vec::with_capacity(n_faces));
+    let (mut ids, mut draws) = (Vec::with_capacity(n_faces), Vec::with_capacity(n_faces));
+    let (mut expressions, mut splits) = (Vec::with_capacity(n_faces), Vec::with_capacity(n_faces));
     faces.each(|draft, key| {
         let item = &draft.item;
         kin.add(&item.image_sha256, item.phash, draft.pages.iter().map(String::as_str));
-        dealt.push(Dealt { draw: draw(options.seed, key), group: 0, expression: item.expression });
-        splits.push(item.split);
-        ids.push((draft.face_id, draft.image_id));
+        ids.push(draft.face_id);
+        draws.push(draw(options.seed, key));
         expressions.push(item.expression);
+        splits.push(item.split);
         Ok(())
     })?;
     let firsts = kin.group(options.duplicate_distance);
     let mut is_leak = vec![false; n_faces];
     match options.splits {
         Splits::Fractions(fractions) => {
-            dealt.iter_mut().zip(&firsts).for_each(|(face, &first)| face.group = first);
-            splits = deal(&dealt, fractions);
+            let faces = draws.into_iter().zip(&firsts).zip(&expressions);
+            let dealt = faces.map(|((draw, &group), &expression)| Dealt { draw, group, expression });
+            splits = deal(&dealt.collect::<Vec<_>>(), fractions);
         }
         // Validation and test stay exactly as given, so it is training that gives way.
         Splits::Given => {
@@ -61,13 +61,12 @@ pub(super) fn plan(faces: &Sorted, options: &BuildOptions) -> Result<(Plan, Vec<
             }
         }
     }
-    drop(dealt);
     let n_leaks = is_leak.iter().filter(|is_leak| **is_leak).count() as u64;
     let (groups, facts) = number(&firsts, &splits, &is_leak);
     let mut rows = Vec::with_capacity(n_faces - n_leaks as usize);
-    for (at, (face_id, image_id)) in ids.into_iter().enumerate().filter(|(at, _)| !is_leak[*at]) {
+    for (at, face_id) in ids.into_iter().enumerate().filter(|(at, _)| !is_leak[*at]) {
         let (split, expression) = (splits[at], Some(expressions[at]));
-        rows.push(ReleaseItemRow { item_idx: rows.len() as u64, face_id, image_id, split, expression });
+        rows.push(ReleaseItemRow { item_idx: rows.len() as u64, face_id, split, expression });
     }
     rows.sort_unstable_by_key(|row| row.face_id);
     Ok((Plan { splits, groups, n_leaks, facts }, rows))

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
-use affectory_core::{FaceId, ImageId};
+use affectory_core::FaceId;
 use tempfile::TempDir;
 
 use super::gather::Draft;
@@ -52,9 +52,8 @@ impl Spill {
         let share = u64::from_str_radix(&draft.item.image_sha256.as_str()[..8], 16).unwrap_or_default();
         let at = ((share * self.files.len() as u64) >> 32) as usize;
         let (path, file) = &mut self.files[at];
-        let ids = [draft.face_id.0.to_string(), draft.image_id.0.to_string()];
-        let item = draft.item.to_fields();
-        let fields = item.iter().chain(&ids).chain(std::iter::once(&draft.origin)).chain(&draft.pages);
+        let (item, face_id) = (draft.item.to_fields(), draft.face_id.0.to_string());
+        let fields = item.iter().chain([&face_id, &draft.origin]).chain(&draft.pages);
         self.n_faces += 1;
         file.write_record(fields).map_err(|error| failed("write", path, error))
     }
@@ -153,10 +152,10 @@ fn sweep(releases: &Path) -> std::io::Result<()> {
 fn parse(line: &csv::StringRecord) -> Result<Draft, String> {
     let item = ReleaseItem::from_fields(line)?;
     let mut further = line.iter().skip(COLUMNS.len());
-    let mut id = || further.next().and_then(|text| text.parse().ok()).ok_or("a line without its ids");
-    let (face_id, image_id) = (FaceId(id()?), ImageId(id()?));
+    let face_id =
+        further.next().and_then(|text| text.parse().ok()).map(FaceId).ok_or("a line without its face's id")?;
     let origin = further.next().ok_or("a line without its origin")?.to_owned();
-    Ok(Draft { origin, face_id, image_id, pages: further.map(str::to_owned).collect(), item })
+    Ok(Draft { origin, face_id, pages: further.map(str::to_owned).collect(), item })
 }
 
 fn failed(
@@ -179,7 +178,6 @@ mod tests {
             .map(|n| Draft {
                 origin: format!("detector \"{n}\""),
                 face_id: FaceId(n as i64),
-                image_id: ImageId(-(n as i64)),
                 pages: (0..n % 3).map(|page| format!("https://a.org/{page},\n{n}")).collect(),
                 // Some images have several faces.
                 item: ReleaseItem { item: String::new(), ..item((n / 2).wrapping_mul(0x9e37_79b9_7f4a_7c15)) },
