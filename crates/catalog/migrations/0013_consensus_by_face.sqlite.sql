@@ -1,6 +1,7 @@
 -- Why: as on PostgreSQL; and the rows lie in the key itself, which comes in its own order.
 
-create table consensus_by_face (
+alter table consensus rename to consensus_by_method;
+create table consensus (
     method text not null,
     face_id bigint not null references face (id),
     expression bigint check (expression between 0 and 10),
@@ -17,10 +18,9 @@ create table consensus_by_face (
     arousal_spread double precision,
     primary key (face_id, method)
 ) without rowid;
-insert into consensus_by_face
+insert into consensus
     select method, face_id, expression, valence, arousal, is_proxy, n_annotations, agreement, given_split, computed_ms, run_id,
            shares, valence_spread, arousal_spread
-    from consensus order by face_id, method;
-drop table consensus;
-alter table consensus_by_face rename to consensus;
+    from consensus_by_method order by face_id, method;
+drop table consensus_by_method;
 create index consensus_count on consensus (method, given_split, expression);
