@@ -107,6 +107,12 @@ pub(crate) enum Turn {
 const BY_KEYS: &str = "select pg_advisory_xact_lock($1), set_config('enable_seqscan', 'off', true),
     set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)";
 
+/// Who reads holds no lock, and may be held up by whoever takes what is read.
+const TO_READ: &str =
+    "begin isolation level repeatable read read only; set local idle_in_transaction_session_timeout = 0";
+const TO_READ_A_PAGE: &str = "begin isolation level repeatable read read only;
+    set local idle_in_transaction_session_timeout = 0; set local max_parallel_workers_per_gather = 0";
+
 /// How long SQLite waits for another process's transaction, and either engine for a free connection.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -187,25 +193,20 @@ impl Database {
 
     /// Begins a transaction that reads one state of the database, whatever others write meanwhile.
     pub(crate) async fn read(&self) -> Result<Work, sqlx::Error> {
-        Ok(match self {
-            Database::Sqlite(sqlites) => Work::Sqlite(sqlites.readers.begin().await?, None),
-            Database::Postgres(pool) => {
-                // Who reads holds no lock, and may be held up by whoever takes what is read.
-                let begin = "begin isolation level repeatable read read only;
-                             set local idle_in_transaction_session_timeout = 0";
-                Work::Postgres(pool.begin_with(begin).await?, pool.clone())
-            }
-        })
+        self.begin_to_read(TO_READ).await
     }
 
     /// As [`Database::read`], for one of many pages. PostgreSQL would start two processes more for some thousand rows, page by
     /// page, and starting them takes longer than they save.
     pub(crate) async fn read_a_page(&self) -> Result<Work, sqlx::Error> {
-        let mut work = self.read().await?;
-        if let Work::Postgres(..) = work {
-            work.run_script("set local max_parallel_workers_per_gather = 0".to_owned()).await?;
-        }
-        Ok(work)
+        self.begin_to_read(TO_READ_A_PAGE).await
+    }
+
+    async fn begin_to_read(&self, postgres: &'static str) -> Result<Work, sqlx::Error> {
+        Ok(match self {
+            Database::Sqlite(sqlites) => Work::Sqlite(sqlites.readers.begin().await?, None),
+            Database::Postgres(pool) => Work::Postgres(pool.begin_with(postgres).await?, pool.clone()),
+        })
     }
 }
 
@@ -271,6 +272,14 @@ macro_rules! bound {
 }
 
 impl Work {
+    /// Lifts PostgreSQL's limits of time until this transaction ends: for work that is long by its nature.
+    pub(crate) async fn take_time(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Work::Sqlite(..) => Ok(()),
+            Work::Postgres(..) => self.run_script(postgres::NO_LIMITS.to_owned()).await,
+        }
+    }
+
     /// Runs one statement; says how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, sqlx::Error> {
         #[cfg(test)]

@@ -15,7 +15,6 @@ use sqlx::SqliteConnection;
 use crate::backup::{flush, refused, remove};
 use crate::catalog::record_move;
 use crate::database::{Database, Turn, Work};
-use crate::postgres::UNHURRIED;
 use crate::project::{self, CATALOG_FILE, CONFIG_FILE, ProjectConfig};
 use crate::tables::{Kind, Table, tables};
 use crate::{CatalogError, schema};
@@ -124,15 +123,17 @@ async fn open(dir: &Path, catalog: &str, password: Option<&str>) -> Result<Datab
 
 /// Whoever writes waits, and is told so after a minute; readers go on.
 async fn hold_still(old: &mut Work, tables: &[Table]) -> Result<(), CatalogError> {
+    let failed = || CatalogError::database("lock the old catalogue");
+    old.take_time().await.map_err(failed())?;
     if let Work::Postgres(..) = old {
         let names: Vec<String> = tables.iter().map(|table| format!("\"{}\"", table.name)).collect();
         // In this mode at once: a stronger lock, wanted later for the triggers, would be a deadlock with another move.
         let lock = format!(
-            "{UNHURRIED}; set local lock_timeout = '1min';
+            "set local lock_timeout = '1min';
              lock table {} in share row exclusive mode",
             names.join(", ")
         );
-        old.run_script(lock).await.map_err(CatalogError::database("lock the old catalogue"))?;
+        old.run_script(lock).await.map_err(failed())?;
     }
     Ok(())
 }
@@ -193,7 +194,7 @@ async fn to_postgres(
     refuse_foreign(&target).await?;
     schema::migrate(&target).await?;
     let mut new = target.write().await.map_err(failed())?;
-    new.run_script(UNHURRIED.to_owned()).await.map_err(failed())?;
+    new.take_time().await.map_err(failed())?;
     new.take_turn(Turn::Migrate).await.map_err(failed())?;
     refuse_filled(&mut new, tables).await?;
     let moved = copy_all(old, &mut new, tables, told).await?;

@@ -32,8 +32,8 @@ const SETTINGS: [(&str, &str); 7] = [
     ("tcp_keepalives_count", "3"),
 ];
 
-/// For work that is long by its nature, in a transaction.
-pub(crate) const UNHURRIED: &str = "set local statement_timeout = 0; set local lock_timeout = 0;
+/// Lifts the limits of time of [`SETTINGS`] until the transaction ends.
+pub(crate) const NO_LIMITS: &str = "set local statement_timeout = 0; set local lock_timeout = 0;
     set local idle_in_transaction_session_timeout = 0";
 
 /// How long PostgreSQL may be away before an error is an error. A restart takes seconds, recovery after a crash a minute.

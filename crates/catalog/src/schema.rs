@@ -2,7 +2,6 @@
 
 use crate::CatalogError;
 use crate::database::{Database, Turn, Value, Work};
-use crate::postgres::UNHURRIED;
 
 /// One step forward. The portable part runs on both engines, then the engine's own tail.
 struct Migration {
@@ -44,9 +43,7 @@ const SQLITE_IDENTITY: &str = "integer primary key";
 pub(crate) async fn migrate(database: &Database) -> Result<(), CatalogError> {
     let failed = || CatalogError::database("bring the catalogue to this program's schema");
     let mut work = database.write().await.map_err(failed())?;
-    if matches!(work, Work::Postgres(..)) {
-        work.run_script(UNHURRIED.to_owned()).await.map_err(failed())?;
-    }
+    work.take_time().await.map_err(failed())?;
     work.take_turn(Turn::Migrate).await.map_err(failed())?;
     work.execute("create table if not exists schema_version (version bigint primary key)", vec![])
         .await

@@ -9,7 +9,6 @@ use super::letters::queue;
 use super::pools::recount_pool;
 use crate::database::{Database, Row, Turn, Value, Work, batch, split_rank};
 use crate::portal::{Holder, NewLetter};
-use crate::postgres::UNHURRIED;
 use crate::records::{NewRelease, ReleaseItemRow, ReleaseRow};
 use crate::{Catalog, CatalogError};
 
@@ -36,9 +35,7 @@ impl Catalog {
             manifest().await;
         }
         let mut work = self.database.write().await.map_err(failed())?;
-        if let Work::Postgres(..) = work {
-            work.run_script(UNHURRIED.to_owned()).await.map_err(failed())?;
-        }
+        work.take_time().await.map_err(failed())?;
         let values = vec![
             Value::from(release.name.as_str()),
             Value::from(NOT_YET),

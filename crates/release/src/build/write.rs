@@ -38,7 +38,7 @@ pub(super) fn write(
     let folder = releases.join(&options.name);
     let as_file = |action, source| ReleaseError::File { action, path: folder.clone(), source };
     let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(releases).map_err(|e| as_file("write", e))?;
-    let Manifest { sha256: manifest_sha256, counts, n_items, n_proxies } =
+    let Manifest { sha256: manifest_sha256, counts, n_proxies } =
         write_manifest(&partial.path().join(MANIFEST), options, faces, plan)?;
     let mut was_repaired = false;
     if folder.exists() {
@@ -55,7 +55,7 @@ pub(super) fn write(
             "program": options.program_version,
             "manifest_sha256": manifest_sha256.as_str(),
             "parameters": parameters(options),
-            "n_items": n_items,
+            "n_items": plan.groups.iter().flatten().count(),
             "items_by_split": Split::ALL.map(|split| (split.name(), counts.total(split))).into_iter().collect::<BTreeMap<_, _>>(),
             "n_proxy_items": n_proxies,
             "left_out": left_out,
@@ -83,7 +83,6 @@ pub(super) fn write(
 struct Manifest {
     sha256: Sha256Hex,
     counts: CountTable,
-    n_items: u64,
     n_proxies: u64,
 }
 
@@ -92,7 +91,7 @@ fn write_manifest(path: &Path, options: &BuildOptions, faces: &Sorted, plan: &Pl
     let file = File::create(path).map_err(ReleaseError::file("create", path))?;
     let mut table = manifest(Hashing::new(file)).map_err(fail)?;
     let mut counts = CountTable::new(&options.labels);
-    let (mut at, mut n_items, mut n_proxies, mut last) = (0, 0, 0, (None, 0));
+    let (mut at, mut n_proxies, mut last) = (0, 0, (None, 0));
     faces.each(|Draft { mut item, .. }, _| {
         let place = at;
         at += 1;
@@ -102,14 +101,13 @@ fn write_manifest(path: &Path, options: &BuildOptions, faces: &Sorted, plan: &Pl
         last.1 = if last.0.as_ref() == Some(&item.image_sha256) { last.1 + 1 } else { 0 };
         item.item = format!("{}-{}", &item.image_sha256.as_str()[..16], last.1);
         last.0 = Some(item.image_sha256.clone());
-        n_items += 1;
         n_proxies += u64::from(item.is_proxy);
         counts.add(&item);
         table.write_record(item.to_fields()).map_err(fail)
     })?;
     let written = table.into_inner().map_err(|error| fail(error.into_error().into()))?;
     keep(&written.to).map_err(ReleaseError::file("write", path))?;
-    Ok(Manifest { sha256: written.sha256(), counts, n_items, n_proxies })
+    Ok(Manifest { sha256: written.sha256(), counts, n_proxies })
 }
 
 /// How it is built, for `release.json` and the catalogue.
