@@ -7,7 +7,7 @@ use super::audit::{COMMAND_LINE, Entry, append};
 use super::downloads::holders;
 use super::letters::queue;
 use super::pools::recount_pool;
-use crate::database::{Database, Row, Turn, Value, Work, batch, split_rank};
+use crate::database::{Row, Turn, Value, Work, batch, split_rank};
 use crate::portal::{Holder, NewLetter};
 use crate::records::{NewRelease, ReleaseItemRow, ReleaseRow};
 use crate::{Catalog, CatalogError};
@@ -18,7 +18,8 @@ const NOT_YET: &str = "000000000000000000000000000000000000000000000000000000000
 #[again]
 impl Catalog {
     /// Records a release and its items in one transaction, with an audit entry. The items are recorded while the manifest is
-    /// being written, and the release when it is, and `manifest` says its hash; it may be asked more than once.
+    /// being written, and the release when it is, and `manifest` says its hash; it may be asked more than once. On SQLite, which
+    /// has one writer, all others wait meanwhile; the items take longer than the manifest.
     ///
     /// # Errors
     /// [`CatalogError::ReleaseExists`]; [`CatalogError::Database`], and nothing is recorded then.
@@ -30,10 +31,6 @@ impl Catalog {
         now_ms: i64,
     ) -> Result<ReleaseRow, CatalogError> {
         let failed = || CatalogError::database("record a release");
-        // SQLite has one writer, and nobody else should wait for a file.
-        if let Database::Sqlite(_) = self.database {
-            manifest().await;
-        }
         let mut work = self.database.write().await.map_err(failed())?;
         work.take_time().await.map_err(failed())?;
         let values = vec![
