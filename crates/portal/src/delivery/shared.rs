@@ -112,7 +112,9 @@ pub(super) fn notes(project: &Project) -> Vec<Note> {
         for path in list(&folder) {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let grant = name.strip_prefix("shared-").and_then(|rest| rest.strip_suffix(".txt")?.parse().ok());
-            let (Some(grant), Ok(text)) = (grant, fs::read_to_string(&path)) else { continue };
+            // Beside the notes lies the pack.
+            let Some(grant) = grant else { continue };
+            let Ok(text) = fs::read_to_string(&path) else { continue };
             let mut lines = text.lines().map(str::to_owned);
             let (place, name) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
             notes.push(Note { path, folder: folder.clone(), grant: GrantId(grant), place, name });
@@ -127,4 +129,32 @@ fn write(path: &Path, text: &str) -> Result<(), PortalError> {
     fs::write(&partial, text).map_err(PortalError::file("write", &partial))?;
     File::open(&partial).and_then(|file| file.sync_all()).map_err(PortalError::file("flush", &partial))?;
     fs::rename(&partial, path).map_err(PortalError::file("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use affectory_catalog::ProjectConfig;
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    use super::*;
+
+    /// A server asks every few seconds, and a pack is as large as the database.
+    #[tokio::test]
+    async fn whoever_looks_for_notes_does_not_read_the_pack() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::init(&folder.path().join("p"), ProjectConfig::default()).await.unwrap();
+        let package = package_folder(&project, "v1", 1);
+        fs::create_dir_all(&package).unwrap();
+        write(&note_path(&package, GrantId(7)), "s3://b\ndeliveries/x.tar\nwhole\n").unwrap();
+        // Reading this has no end.
+        mkfifoat(CWD, package.join("pack"), Mode::RUSR | Mode::WUSR).unwrap();
+        let (found, wait) = mpsc::channel();
+        std::thread::spawn(move || found.send(notes(&project)));
+        let notes = wait.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(notes.len(), 1);
+        assert_eq!((notes[0].grant, notes[0].name.as_str()), (GrantId(7), "deliveries/x.tar"));
+    }
 }
