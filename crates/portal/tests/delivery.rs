@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use affectory_catalog::{Project, ProjectConfig};
@@ -116,9 +117,10 @@ async fn a_leak_is_traced_from_a_tenth_of_it_and_nobody_is_named_without_evidenc
             let mut part = vec![0; random.random_range(0..=(bytes.len() - at).min(9_000))];
             layout.read_at(&pack, at as u64, &mut part).unwrap();
             assert_eq!(part, bytes[at..at + part.len()]);
-            let mut piece = vec![0; part.len()];
-            if let Some(n) = layout.read_now(&pack, at as u64, &mut piece) {
-                assert_eq!(piece[..n], bytes[at..at + n]);
+            if let Some((offset, n)) = layout.in_memory(&pack, at as u64, part.len()) {
+                let mut piece = vec![0; n];
+                pack.read_exact_at(&mut piece, offset).unwrap();
+                assert_eq!(piece, bytes[at..at + n]);
             }
         }
         orders.push(names);

@@ -1,7 +1,8 @@
 //! How do a release's files reach those who signed for them, from any byte on, and nobody a moment longer?
 //!
-//! An archive is read from the release's pack in the recipient's order while it is sent: 256 KiB at a time, so that
-//! hundreds of downloads fit into memory. Whether the grant still holds is asked again every half second of a download.
+//! An archive is sent from the release's pack in the recipient's order, a piece at a time: by the system itself where the piece is
+//! in its memory (`wire`), else read first, so that hundreds of downloads fit into ours. Whether the grant still holds is asked
+//! again every half second of a download.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,7 +15,6 @@ use affectory_catalog::{DeliveryRow, DownloadEvent, GrantRow, PackageRow};
 use affectory_core::{AccountId, DownloadId, GrantId};
 use affectory_portal::delivery::{Layout, inputs_path, manifest_path, package_folder, shared_name};
 use affectory_portal::{DeliverFrom, PortalError};
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{
@@ -23,6 +23,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use bytes::Bytes;
 use maud::html;
 use sha2::{Digest as _, Sha256};
@@ -31,13 +32,7 @@ use crate::access::Visitor;
 use crate::app::App;
 use crate::failure::WebError;
 use crate::pages::{file_size, listing};
-
-/// Bytes read and sent at a time: twice as many no longer fit the processor's cache, half as many cost more turns (`cargo bench --bench
-/// downloads`: 69 %, 78 %, 73 % of nginx with 512, 256 and 128 KiB).
-const PIECE: u64 = 256 * 1024;
-
-/// Buffers kept for the next pieces.
-const BUFFERS_KEPT: usize = 64;
+use crate::wire::{LONGEST, Outlet};
 
 /// How long an answer to "does the grant still hold?" is believed, ms.
 const BELIEVED_MS: i64 = 500;
@@ -51,44 +46,10 @@ const DAY_MS: i64 = 86_400_000;
 #[derive(Default)]
 pub(crate) struct Deliveries {
     open: Mutex<HashMap<GrantId, Arc<Opened>>>,
-    buffers: Arc<Buffers>,
     /// Of this process: a count in the catalogue would not end with a process that was killed.
     n_streams: Mutex<HashMap<GrantId, Arc<AtomicU32>>>,
     /// Whether a grant holds for an account, and when that was asked.
     holds: Mutex<HashMap<(GrantId, AccountId), (i64, bool)>>,
-}
-
-/// Buffers of one piece each that are not in use. Memory that is got anew for each piece costs more than reading into it.
-#[derive(Default)]
-struct Buffers(Mutex<Vec<Vec<u8>>>);
-
-impl Buffers {
-    fn lend(self: &Arc<Self>) -> Lent {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Lent { bytes: kept.unwrap_or_else(|| vec![0; PIECE as usize]), n: 0, home: Arc::clone(self) }
-    }
-}
-
-/// A buffer whose first `n` bytes are sent; it goes home when they are.
-struct Lent {
-    bytes: Vec<u8>,
-    n: usize,
-    home: Arc<Buffers>,
-}
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes[..self.n]
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        let mut kept = self.home.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < BUFFERS_KEPT {
-            kept.push(std::mem::take(&mut self.bytes));
-        }
-    }
 }
 
 /// One recipient's copy, opened.
@@ -96,7 +57,7 @@ struct Opened {
     package: PackageRow,
     delivery: DeliveryRow,
     layout: Layout,
-    pack: File,
+    pack: Arc<File>,
     manifest: File,
     /// The table of pictures without labels, and its SHA-256.
     inputs: Option<(Bytes, String)>,
@@ -160,7 +121,7 @@ async fn opened(app: &Arc<App>, grant: &GrantRow) -> Result<Arc<Opened>, WebErro
             let sha256 = hex::encode(Sha256::digest(&bytes));
             (Bytes::from(bytes), sha256)
         });
-        Ok(Opened { package, delivery, pack: layout.open_pack()?, layout, manifest, inputs })
+        Ok(Opened { package, delivery, pack: Arc::new(layout.open_pack()?), layout, manifest, inputs })
     });
     let opened = Arc::new(opened.await.map_err(|error| WebError::Failed(Arc::new(error)))??);
     app.deliveries.open.lock().unwrap_or_else(PoisonError::into_inner).insert(grant.id, Arc::clone(&opened));
@@ -271,6 +232,7 @@ pub(crate) async fn file(
     State(app): State<Arc<App>>,
     visitor: Visitor,
     Path((grant, file)): Path<(i64, String)>,
+    outlet: Option<Extension<Outlet>>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
     let grant = find(&app, &visitor, grant).await?;
@@ -342,6 +304,7 @@ pub(crate) async fn file(
         account: visitor.account.id,
         opened: Arc::clone(&opened),
         is_archive,
+        outlet: outlet.map(|Extension(outlet)| outlet),
         at: first,
         end,
         log: Arc::new(Log { app: Arc::clone(&app), id, n_sent: AtomicU64::new(0), _stream: stream }),
@@ -408,6 +371,8 @@ struct Sending {
     account: AccountId,
     opened: Arc<Opened>,
     is_archive: bool,
+    /// Of the connection; none where the server is asked within the process.
+    outlet: Option<Outlet>,
     at: u64,
     end: u64,
     log: Arc<Log>,
@@ -454,33 +419,30 @@ async fn piece(sending: &mut Sending) -> Result<Bytes, std::io::Error> {
     if !still_holds(app, sending).await {
         return Err(std::io::Error::other("the access has ended, or the archive has changed"));
     }
-    let n = (sending.end - sending.at).min(PIECE) as usize;
+    let n = usize::try_from(sending.end - sending.at).unwrap_or(usize::MAX).min(LONGEST);
     let (opened, at, is_archive) = (Arc::clone(&sending.opened), sending.at, sending.is_archive);
-    let mut lent = app.deliveries.buffers.lend();
-    // Most of it is in the system's memory: no other thread is asked for that.
-    let now = match is_archive {
-        true => opened.layout.read_now(&opened.pack, at, &mut lent.bytes[..n]),
-        false => None,
-    };
-    lent.n = match now {
-        Some(n) => n,
+    let outlet = sending.outlet.as_ref().filter(|_| is_archive);
+    let in_memory = outlet.and_then(|outlet| {
+        let (offset, n) = opened.layout.in_memory(&opened.pack, at, n)?;
+        Some(outlet.send(&opened.pack, offset, n))
+    });
+    let bytes = match in_memory {
+        Some(bytes) => bytes,
         None => {
             let read = tokio::task::spawn_blocking(move || {
+                let mut bytes = vec![0; n];
                 match is_archive {
-                    true => {
-                        opened.layout.read_at(&opened.pack, at, &mut lent.bytes[..n]).map_err(std::io::Error::other)?
-                    }
-                    false => opened.manifest.read_exact_at(&mut lent.bytes[..n], at)?,
+                    true => opened.layout.read_at(&opened.pack, at, &mut bytes).map_err(std::io::Error::other)?,
+                    false => opened.manifest.read_exact_at(&mut bytes, at)?,
                 }
-                Ok::<_, std::io::Error>(lent)
+                Ok::<_, std::io::Error>(Bytes::from(bytes))
             });
-            lent = read.await.map_err(std::io::Error::other)??;
-            n
+            read.await.map_err(std::io::Error::other)??
         }
     };
-    sending.at += lent.n as u64;
-    sending.log.n_sent.fetch_add(lent.n as u64, Ordering::Relaxed);
-    Ok(Bytes::from_owner(lent))
+    sending.at += bytes.len() as u64;
+    sending.log.n_sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    Ok(bytes)
 }
 
 /// Asked of the catalogue at most every half second for each grant and account, whatever the number of downloads.

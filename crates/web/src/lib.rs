@@ -24,6 +24,7 @@ mod post;
 mod recorder;
 mod watch;
 mod way;
+mod wire;
 
 mod routes;
 

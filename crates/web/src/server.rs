@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::failure::WebError;
+use crate::wire::Wire;
 use crate::{operations, post, routes, security};
 
 /// Connections at the same time.
@@ -76,15 +77,18 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: Stop) -> std::io:
         // Small answers must not wait for each other.
         let _ = stream.set_nodelay(true);
         let router = router.clone();
+        let wire = Wire::new(stream);
+        let outlet = wire.outlet();
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(outlet.clone());
             router.clone().oneshot(request)
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(app.options.patience.headers)
             .max_buf_size(64 * 1024)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(wire), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // Clients that hang up or send nonsense are no news.

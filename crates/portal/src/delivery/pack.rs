@@ -199,21 +199,25 @@ impl Layout {
         File::open(&path).map_err(PortalError::file("read", &path))
     }
 
-    /// Puts into `buffer` what of the archive's bytes from `at` is in the system's memory and lies together; says how many. `None`
-    /// where the disk would have to be waited for, which is then for [`Layout::read_at`], in a thread that may wait.
+    /// Where in the pack the archive's bytes from `at` lie, and how many of them together, at most `n`, if they are in the system's
+    /// memory: a probe of the first and the last. `None` where the disk would have to be waited for, which is then for
+    /// [`Layout::read_at`], in a thread that may wait.
     #[cfg(target_os = "linux")]
-    pub fn read_now(&self, pack: &File, at: u64, buffer: &mut [u8]) -> Option<usize> {
+    pub fn in_memory(&self, pack: &File, at: u64, n: usize) -> Option<(u64, usize)> {
         let piece = self.piece_at(at)?;
         let within = at - piece.start;
-        let n = usize::try_from(piece.len - within).unwrap_or(usize::MAX).min(buffer.len());
-        let mut slices = [std::io::IoSliceMut::new(&mut buffer[..n])];
-        let read = rustix::io::preadv2(pack, &mut slices, piece.offset + within, rustix::io::ReadWriteFlags::NOWAIT);
-        read.ok().filter(|n| *n > 0)
+        let n = usize::try_from(piece.len - within).unwrap_or(usize::MAX).min(n);
+        let offset = piece.offset + within;
+        let is_there = |at| {
+            let (mut byte, nowait) = ([0], rustix::io::ReadWriteFlags::NOWAIT);
+            rustix::io::preadv2(pack, &mut [std::io::IoSliceMut::new(&mut byte)], at, nowait) == Ok(1)
+        };
+        (is_there(offset) && is_there(offset + n.checked_sub(1)? as u64)).then_some((offset, n))
     }
 
     /// Elsewhere the disk is always waited for.
     #[cfg(not(target_os = "linux"))]
-    pub fn read_now(&self, _pack: &File, _at: u64, _buffer: &mut [u8]) -> Option<usize> {
+    pub fn in_memory(&self, _pack: &File, _at: u64, _n: usize) -> Option<(u64, usize)> {
         None
     }
 
