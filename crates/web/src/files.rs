@@ -34,6 +34,9 @@ use crate::failure::WebError;
 use crate::pages::{file_size, listing};
 use crate::wire::{LONGEST, Outlet};
 
+/// Bytes that are read at a time, and held in memory until they are sent, where the disk has to be waited for.
+const MOST_READ: usize = 256 * 1024;
+
 /// How long an answer to "does the grant still hold?" is believed, ms.
 const BELIEVED_MS: i64 = 500;
 
@@ -429,6 +432,7 @@ async fn piece(sending: &mut Sending) -> Result<Bytes, std::io::Error> {
     let bytes = match in_memory {
         Some(bytes) => bytes,
         None => {
+            let n = n.min(MOST_READ);
             let read = tokio::task::spawn_blocking(move || {
                 let mut bytes = vec![0; n];
                 match is_archive {
