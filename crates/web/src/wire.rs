@@ -16,8 +16,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The most bytes of a file that one slice may stand for; more than a socket takes at once is of no use (`cargo bench --bench
-/// downloads`: 79 to 89 % of nginx with 256 KiB, 86 to 93 % with this).
+/// The most bytes of a file that one slice may stand for; a pack's chunks are about as long (`cargo bench --bench downloads`: 79 to
+/// 89 % of nginx with 256 KiB, 86 to 93 % with this).
 pub(crate) const LONGEST: usize = 1024 * 1024;
 
 static BLANKS: [u8; LONGEST] = [0; LONGEST];
