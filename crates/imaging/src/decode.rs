@@ -298,12 +298,13 @@ fn shrink_for(scale: f64, (width, height): (u32, u32), orientation: u32) -> u32 
 
 /// Whether an end-of-image marker follows the last start of scan. Entropy-coded data never holds FF D9,
 /// and thumbnails, which do, lie before the first scan.
+///
+/// Of a whole picture only its first and its last bytes are looked at: every picture that is fetched comes past here.
 fn has_end_of_image(bytes: &[u8]) -> bool {
-    let last = |marker: u8| memchr::memrchr_iter(0xff, bytes).find(|at| bytes.get(at + 1) == Some(&marker));
-    match (last(0xda), last(0xd9)) {
-        (Some(scan), Some(end)) => end > scan,
-        _ => false,
-    }
+    const START_OF_SCAN: &[u8] = b"\xff\xda";
+    let Some(end) = memchr::memmem::rfind(bytes, b"\xff\xd9") else { return false };
+    let (before, after) = bytes.split_at(end);
+    memchr::memmem::find(after, START_OF_SCAN).is_none() && memchr::memmem::find(before, START_OF_SCAN).is_some()
 }
 
 fn open_png<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(png::Reader<Bytes<'a>>, Stored), ImagingError> {
@@ -426,4 +427,27 @@ fn rgba_over_white(rgba: &[u8]) -> Vec<u8> {
 fn over_white(colour: [u8; 3], alpha: u8) -> [u8; 3] {
     let alpha = u32::from(alpha);
     colour.map(|c| ((u32::from(c) * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rule as it reads: of the markers' last places, the end's is the later one.
+    fn ends_after_its_last_scan(bytes: &[u8]) -> bool {
+        let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
+        matches!((last(0xda), last(0xd9)), (Some(scan), Some(end)) if end > scan)
+    }
+
+    #[test]
+    fn an_end_is_one_after_the_last_start_of_scan_whatever_lies_between() {
+        arbtest::arbtest(|u| {
+            let n_bytes = u.int_in_range(0..=12usize)?;
+            let bytes =
+                (0..n_bytes).map(|_| Ok(*u.choose(&[0xff, 0xda, 0xd9, 0x00])?)).collect::<Result<Vec<u8>, _>>()?;
+            assert_eq!(has_end_of_image(&bytes), ends_after_its_last_scan(&bytes), "{bytes:02x?}");
+            Ok(())
+        })
+        .budget_ms(500);
+    }
 }
