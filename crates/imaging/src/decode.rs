@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 
 use affectory_core::BoundingBox;
 use image::ImageDecoder;
+use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
@@ -243,14 +244,14 @@ type Bytes<'a> = Cursor<&'a [u8]>;
 fn open_jpeg<'a>(
     bytes: &'a [u8],
     limits: &Limits,
-) -> Result<(zune_jpeg::JpegDecoder<Bytes<'a>>, Stored), ImagingError> {
+) -> Result<(zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>, Stored), ImagingError> {
     let bad = |reason: &dyn std::fmt::Display| damaged(ImageFormat::Jpeg, reason);
     let options = DecoderOptions::default()
         .set_strict_mode(false)
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX))
         .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(Cursor::new(bytes), options);
+    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(|e| bad(&e))?;
     let info = decoder.info().ok_or_else(|| bad(&"no frame header"))?;
     limits.check_pixels(info.width.into(), info.height.into())?;

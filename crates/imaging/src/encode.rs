@@ -1,5 +1,7 @@
 //! How does a picture become bytes again?
 
+use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
+
 use crate::{ImagingError, RgbImage};
 
 fn refused(format: &'static str, reason: impl std::fmt::Display) -> ImagingError {
@@ -38,22 +40,62 @@ pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>, ImagingErro
     encode_jpeg_with(image, quality, Chroma::Full)
 }
 
-/// JPEG of this quality, 1 to 100.
+/// JPEG of this quality, 1 to 100: the bytes that libjpeg-turbo makes of these pixels.
 ///
 /// # Errors
 /// If a side is 0 or above 65,535.
 pub fn encode_jpeg_with(image: &RgbImage, quality: u8, chroma: Chroma) -> Result<Vec<u8>, ImagingError> {
     let side = |pixels: u32| {
-        u16::try_from(pixels).ok().filter(|s| *s > 0).ok_or_else(|| refused("jpeg", "a side is 0 or above 65535"))
+        let side = u16::try_from(pixels).ok().filter(|side| *side > 0);
+        side.map(usize::from).ok_or_else(|| refused("jpeg", "a side is 0 or above 65535"))
     };
     let (width, height) = (side(image.width)?, side(image.height)?);
-    // A byte for three pixels is more than most pictures need: no growing in steps.
-    let mut bytes = Vec::with_capacity(image.pixels.len() / 9 + 1024);
-    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality.clamp(1, 100));
-    encoder.set_sampling_factor(match chroma {
-        Chroma::Full => jpeg_encoder::SamplingFactor::F_1_1,
-        Chroma::Quarter => jpeg_encoder::SamplingFactor::R_4_2_0,
-    });
-    encoder.encode(&image.pixels, width, height, jpeg_encoder::ColorType::Rgb).map_err(|e| refused("jpeg", e))?;
-    Ok(bytes)
+    let subsampling = match chroma {
+        Chroma::Full => Subsampling::S444,
+        Chroma::Quarter => Subsampling::S420,
+    };
+    compress(&image.pixels, width, height, PixelFormat::Rgb, quality.clamp(1, 100), subsampling)
+        .map_err(|e| refused("jpeg", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, decode};
+
+    /// What soft shades look like after a JPEG, as the mean distance of a value, in 255ths.
+    fn distance_after(image: &RgbImage, quality: u8, chroma: Chroma) -> f64 {
+        let bytes = encode_jpeg_with(image, quality, chroma).unwrap();
+        let back = decode(&bytes, &Limits::default()).unwrap().image;
+        assert_eq!((back.width, back.height), (image.width, image.height));
+        let distance: u64 = image.pixels.iter().zip(&back.pixels).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        distance as f64 / image.pixels.len() as f64
+    }
+
+    #[test]
+    fn pictures_of_every_small_size_come_back_as_they_were() {
+        for width in 1..=35 {
+            for height in [1, 2, 7, 8, 9, 15, 16, 17, 33] {
+                let at = |x: u32, y: u32| [(x * 7) as u8, (y * 7) as u8, (60 + x * 2 + y * 2) as u8];
+                let pixels = (0..width * height).flat_map(|n| at(n % width, n / width)).collect();
+                let image = RgbImage { width, height, pixels };
+                for (chroma, limit) in [(Chroma::Full, 2.0), (Chroma::Quarter, 6.0)] {
+                    let distance = distance_after(&image, 95, chroma);
+                    assert!(distance < limit, "{width}x{height}, {chroma:?}: {distance:.2}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_that_no_jpeg_can_hold_is_refused() {
+        for (width, height) in [(0, 5), (5, 0), (65_536, 1)] {
+            let pixels = vec![0; (width * height * 3) as usize];
+            let refusal = encode_jpeg(&RgbImage { width, height, pixels }, 90).unwrap_err();
+            assert!(refusal.to_string().contains("a side is 0 or above 65535"), "{refusal}");
+        }
+        // Fewer pixels than it says: no reading beyond them.
+        let short = RgbImage { width: 16, height: 16, pixels: vec![0; 16 * 15 * 3] };
+        assert!(encode_jpeg(&short, 90).is_err());
+    }
 }
