@@ -241,17 +241,16 @@ type Stored = (u32, u32, u32);
 
 type Bytes<'a> = Cursor<&'a [u8]>;
 
-fn open_jpeg<'a>(
-    bytes: &'a [u8],
-    limits: &Limits,
-) -> Result<(zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>, Stored), ImagingError> {
+type JpegDecoder<'a> = zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>;
+
+fn open_jpeg<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(JpegDecoder<'a>, Stored), ImagingError> {
     let bad = |reason: &dyn std::fmt::Display| damaged(ImageFormat::Jpeg, reason);
     let options = DecoderOptions::default()
         .set_strict_mode(false)
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX))
         .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(|e| bad(&e))?;
     let info = decoder.info().ok_or_else(|| bad(&"no frame header"))?;
     limits.check_pixels(info.width.into(), info.height.into())?;

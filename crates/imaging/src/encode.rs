@@ -23,6 +23,9 @@ pub fn encode_png(image: &RgbImage) -> Result<Vec<u8>, ImagingError> {
     Ok(bytes)
 }
 
+/// What writes JPEGs. Another one would make other bytes of the same pixels.
+pub const JPEG_ENCODER: &str = "libjpeg-turbo-rs";
+
 /// How finely a JPEG keeps colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chroma {

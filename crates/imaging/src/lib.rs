@@ -19,7 +19,7 @@ mod turbo;
 
 pub use copies::copies_of;
 pub use decode::{Decoded, Header, ImageFormat, JPEG_DECODER, Limits, Shrunk, decode, decode_for, read_header};
-pub use encode::{Chroma, encode_jpeg, encode_jpeg_with, encode_png};
+pub use encode::{Chroma, JPEG_ENCODER, encode_jpeg, encode_jpeg_with, encode_png};
 pub use error::ImagingError;
 pub use fit::{Fit, fit, fit_shrunk};
 pub use hash::{Looks, looks, perceptual_hash, sha256};

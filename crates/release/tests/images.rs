@@ -286,6 +286,15 @@ async fn folders_with_something_else_in_them_are_refused() {
     assert!(refused.to_string().contains("format \"webdataset\", mode \"border\", size 32, quality 90"), "{refused}");
     assert_eq!(files(&out), before);
 
+    // One that an earlier version began, whose encoder makes other bytes.
+    let begun = std::fs::read_to_string(out.join("export.json")).unwrap();
+    let mut earlier: serde_json::Value = serde_json::from_str(&begun).unwrap();
+    earlier.as_object_mut().unwrap().remove("encoder").unwrap();
+    std::fs::write(out.join("export.json"), earlier.to_string()).unwrap();
+    let refused = export(&project, &options(ShardFormat::WebDataset), &out).await.unwrap_err();
+    assert!(refused.to_string().contains("encoder \"libjpeg-turbo-rs\""), "{refused}");
+    std::fs::write(out.join("export.json"), begun).unwrap();
+
     let lock = std::fs::File::open(&out).unwrap();
     lock.lock().unwrap();
     let refused = export(&project, &options(ShardFormat::WebDataset), &out).await;

@@ -73,7 +73,7 @@ impl ExportFolder {
             return Ok(());
         }
         let in_words = |options: &serde_json::Value| {
-            let words = ["format", "mode", "size", "quality", "decoder", "shard_size", "unique"]
+            let words = ["format", "mode", "size", "quality", "decoder", "encoder", "shard_size", "unique"]
                 .into_iter()
                 .filter_map(|name| {
                     options.get(name).map(|value| format!("{name} {}", crate::names::printable(&value.to_string())))

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use affectory_imaging::{Fit, JPEG_DECODER};
+use affectory_imaging::{Fit, JPEG_DECODER, JPEG_ENCODER};
 
 /// What a shard is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,7 @@ impl ImageExportOptions {
                 json["size"] = size.get().into();
                 json["quality"] = quality.into();
                 json["decoder"] = JPEG_DECODER.into();
+                json["encoder"] = JPEG_ENCODER.into();
             }
         }
         json
