@@ -126,20 +126,9 @@ async fn ours(folder: &Path, urls: &[String]) {
     );
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark asks where its yardstick is")]
 fn theirs(folder: &Path, urls: &[String], n_processes: &str, round: u32) {
-    let Ok(python) = std::env::var("AFFECTORY_YARDSTICK_PYTHON") else {
-        println!("img2dataset: SKIPPED, AFFECTORY_YARDSTICK_PYTHON names no Python that has it");
-        return;
-    };
-    let list = folder.join("urls.txt");
-    std::fs::write(&list, urls.join("\n")).unwrap();
-    let output = folder.join(format!("shards{n_processes}-{round}"));
-    let cost = timed(img2dataset(&python, &list, &output, n_processes).args([
-        "--image_size=256",
-        "--resize_mode=border",
-        "--encode_quality=95",
-    ]));
+    let Some((mut command, output)) = img2dataset(folder, urls, n_processes, round) else { return };
+    let cost = timed(command.args(["--image_size=256", "--resize_mode=border", "--encode_quality=95"]));
     let n_done = count_done(&output);
     println!(
         "img2dataset, {n_processes} processes x 64 threads: {:.2} s, {n_done} images, {:.0} images/s, {} MB, CPU {:.2} s",

@@ -25,7 +25,7 @@ use rand::{RngCore as _, SeedableRng as _};
 /// About as AffectNet's faces are in the mean.
 const SIDE: u32 = 350;
 
-const ROUNDS: usize = 3;
+const ROUNDS: u32 = 3;
 
 #[tokio::main]
 async fn main() {
@@ -124,22 +124,11 @@ async fn ours(folder: &Path, urls: &[String]) -> f64 {
 }
 
 /// Seconds of the whole command, if there is one.
-#[expect(clippy::disallowed_methods, reason = "a benchmark asks where its yardstick is")]
-fn theirs(folder: &Path, urls: &[String], n_processes: &str, round: usize) -> Option<f64> {
-    let Ok(python) = std::env::var("AFFECTORY_YARDSTICK_PYTHON") else {
-        println!("img2dataset: SKIPPED, AFFECTORY_YARDSTICK_PYTHON names no Python that has it");
-        return None;
-    };
-    let list = folder.join("urls.txt");
-    std::fs::write(&list, urls.join("\n")).unwrap();
-    let output = folder.join(format!("shards{n_processes}-{round}"));
+fn theirs(folder: &Path, urls: &[String], n_processes: &str, round: u32) -> Option<f64> {
+    let (mut command, output) = img2dataset(folder, urls, n_processes, round)?;
+    command.args(["--resize_mode=no", "--disable_all_reencoding=True"]).stdout(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
-    let status = img2dataset(&python, &list, &output, n_processes)
-        .args(["--resize_mode=no", "--disable_all_reencoding=True"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
+    let status = command.status().unwrap();
     let seconds = began.elapsed().as_secs_f64();
     assert!(status.success(), "img2dataset failed");
     let n_done = count_done(&output);

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -75,8 +75,17 @@ pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
-/// img2dataset in the named Python: a list of addresses to WebDataset shards, 64 threads in each process.
-pub fn img2dataset(python: &str, list: &Path, output: &Path, n_processes: &str) -> Command {
+/// img2dataset, if there is a Python that has it: these addresses to WebDataset shards, 64 threads in each process; and
+/// where the shards will be.
+#[expect(clippy::disallowed_methods, reason = "a benchmark asks where its yardstick is")]
+pub fn img2dataset(folder: &Path, urls: &[String], n_processes: &str, round: u32) -> Option<(Command, PathBuf)> {
+    let Ok(python) = std::env::var("AFFECTORY_YARDSTICK_PYTHON") else {
+        println!("img2dataset: SKIPPED, AFFECTORY_YARDSTICK_PYTHON names no Python that has it");
+        return None;
+    };
+    let list = folder.join("urls.txt");
+    std::fs::write(&list, urls.join("\n")).unwrap();
+    let output = folder.join(format!("shards{n_processes}-{round}"));
     let mut command = Command::new(python);
     command
         .args(["-c", "import fire, img2dataset; fire.Fire(img2dataset.download)"])
@@ -86,7 +95,7 @@ pub fn img2dataset(python: &str, list: &Path, output: &Path, n_processes: &str) 
         .args(["--thread_count=64", "--output_format=webdataset", "--compute_hash=sha256"])
         .arg("--number_sample_per_shard=1000")
         .env("NO_ALBUMENTATIONS_UPDATE", "1");
-    command
+    Some((command, output))
 }
 
 /// Successes by its own count.
