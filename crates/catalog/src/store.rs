@@ -33,6 +33,7 @@ pub struct ImageStore {
 #[derive(Debug, Clone)]
 enum Kind {
     Local {
+        root: Arc<Path>,
         /// The folder, open: what was written below it is flushed through it.
         #[cfg(target_os = "linux")]
         folder: Arc<std::fs::File>,
@@ -48,6 +49,7 @@ impl ImageStore {
     pub fn local(folder: &Path) -> Result<ImageStore, CatalogError> {
         let objects = LocalFileSystem::new_with_prefix(folder)
             .map_err(|source| CatalogError::Store { key: folder.display().to_string(), source })?;
+        let root = Arc::from(folder);
         #[cfg(target_os = "linux")]
         let folder = {
             let path = folder.to_owned();
@@ -60,6 +62,7 @@ impl ImageStore {
         Ok(ImageStore {
             objects: Arc::new(objects),
             kind: Kind::Local {
+                root,
                 #[cfg(target_os = "linux")]
                 folder,
             },
@@ -127,7 +130,7 @@ impl ImageStore {
     pub async fn flush(&self) -> Result<(), CatalogError> {
         match &self.kind {
             #[cfg(target_os = "linux")]
-            Kind::Local { folder } => {
+            Kind::Local { folder, .. } => {
                 let folder = Arc::clone(folder);
                 tokio::task::spawn_blocking(move || rustix::fs::syncfs(&*folder))
                     .await
@@ -135,18 +138,18 @@ impl ImageStore {
                     .map_err(|error| CatalogError::Flush(error.into()))?;
             }
             #[cfg(all(unix, not(target_os = "linux")))]
-            Kind::Local {} => rustix::fs::sync(),
+            Kind::Local { .. } => rustix::fs::sync(),
             #[cfg(not(unix))]
-            Kind::Local {} => {}
+            Kind::Local { .. } => {}
             Kind::S3(_) => {}
         }
         Ok(())
     }
 
-    /// Takes an object out of the store; one that is not there is no failure.
+    /// Takes an object out of the store, with what writers that were killed left of it; one that is not there is no failure.
     ///
     /// # Errors
-    /// [`CatalogError::Store`] or [`CatalogError::S3`].
+    /// [`CatalogError::Store`], [`CatalogError::File`] or [`CatalogError::S3`].
     pub async fn delete(&self, sha256: &Sha256Hex) -> Result<(), CatalogError> {
         for place in self.places(sha256) {
             match self.objects.delete(&place).await {
@@ -154,6 +157,12 @@ impl ImageStore {
                 Err(error) if self.is_absent(&error) => {}
                 Err(error) => return Err(self.failed(sha256.as_str())(error)),
             }
+        }
+        if let Kind::Local { root, .. } = &self.kind {
+            let object = root.join(self.key(sha256).as_ref());
+            tokio::task::spawn_blocking(move || delete_parts(&object))
+                .await
+                .map_err(|error| CatalogError::Flush(error.into()))??;
         }
         Ok(())
     }
@@ -257,6 +266,24 @@ impl ImageStore {
             None => CatalogError::Store { key, source },
         }
     }
+}
+
+/// Removes what `object_store` began to write as an object and did not rename: `abcd...#1`, `#2` and so on beside it, names
+/// that its own listing leaves out and its own deleting refuses.
+fn delete_parts(object: &Path) -> Result<(), CatalogError> {
+    let mut n_absent = 0;
+    // A gap is left by a writer that ended before another one was killed.
+    for number in 1_u32.. {
+        let mut path = object.as_os_str().to_owned();
+        path.push(format!("#{number}"));
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && n_absent < 4 => n_absent += 1,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
+            Err(source) => return Err(CatalogError::File { action: "remove", path: path.into(), source }),
+        }
+    }
+    Ok(())
 }
 
 fn name_of(bytes: &[u8]) -> Sha256Hex {

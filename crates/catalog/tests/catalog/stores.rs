@@ -65,6 +65,25 @@ async fn the_store_keeps_bytes_once_and_notices_damage() {
     }
 }
 
+/// Withdrawn faces must not stay behind as the half file of a process that was killed while it wrote them.
+#[tokio::test]
+async fn what_a_killed_writer_left_is_no_object_and_goes_with_its_object() {
+    let [Place { store, folder, .. }, _] = both();
+    let name = store.put(Bytes::from_static(b"face")).await.unwrap();
+    let other = store.put(Bytes::from_static(b"another face")).await.unwrap();
+    let left = |n: u32| folder.join(&name.as_str()[..2]).join(format!("{name}#{n}"));
+    for n in [1, 2, 5] {
+        std::fs::write(left(n), b"fa").unwrap();
+    }
+    assert_eq!(store.read(&name).await.unwrap(), Bytes::from_static(b"face"));
+    store.put(Bytes::from_static(b"face")).await.unwrap();
+    store.delete(&name).await.unwrap();
+    assert_eq!(files(&folder), [folder.join(&other.as_str()[..2]).join(other.as_str())]);
+    std::fs::write(left(1), b"fa").unwrap();
+    store.delete(&name).await.unwrap();
+    assert!(!left(1).exists(), "of an object that never was one, too");
+}
+
 #[tokio::test]
 async fn a_large_object_goes_in_parts_and_comes_back_whole() {
     let s3 = S3::start();
