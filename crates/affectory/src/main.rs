@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Err(error) => return failure::report(&error),
     };
     terminal::start_logging(cli.verbose, way);
+    terminal::keep_quiet_over_pictures();
     affectory_catalog::name_this_process(&name);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

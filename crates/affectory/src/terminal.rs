@@ -32,6 +32,16 @@ pub fn start_logging<L: Layer<Registry> + Send + Sync + 'static>(verbose: u8, wa
     tracing_subscriber::registry().with(way).with(lines.with_filter(filter)).init();
 }
 
+/// Keeps off the terminal that a decoder broke down over a picture: that costs the picture, whose error says so.
+pub fn keep_quiet_over_pictures() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !affectory_imaging::is_guarded() {
+            tell(panic);
+        }
+    }));
+}
+
 /// A bar on a terminal; elsewhere a line when a piece of work begins and every half minute after.
 #[derive(Clone, Default)]
 pub struct Bars {

@@ -8,7 +8,9 @@ use image::ImageDecoder;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
+use zune_jpeg::ImageInfo;
 
+use crate::guard::guarded;
 use crate::orientation::{exif_orientation, turned_upright};
 use crate::{ImagingError, RgbImage};
 
@@ -161,13 +163,15 @@ pub struct Header {
 /// An [`ImagingError`] that says why the bytes are refused.
 pub fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
     let format = sniff_within(bytes, limits)?;
-    let (width, height, orientation) = match format {
-        ImageFormat::Jpeg => open_jpeg(bytes, limits)?.1,
-        ImageFormat::Png => open_png(bytes, limits)?.1,
-        ImageFormat::WebP => open_webp(bytes, limits)?.1,
-        ImageFormat::Gif => open_gif(bytes, limits)?.1,
-        ImageFormat::Bmp => open_bmp(bytes, limits)?.1,
-    };
+    let (width, height, orientation) = guarded(format.name(), || match format {
+        ImageFormat::Jpeg => {
+            open_jpeg(bytes, limits).map(|(_, info, turn)| (info.width.into(), info.height.into(), turn))
+        }
+        ImageFormat::Png => Ok(open_png(bytes, limits)?.1),
+        ImageFormat::WebP => Ok(open_webp(bytes, limits)?.1),
+        ImageFormat::Gif => Ok(open_gif(bytes, limits)?.1),
+        ImageFormat::Bmp => Ok(open_bmp(bytes, limits)?.1),
+    })?;
     let is_transposed = (5..=8).contains(&orientation);
     let (width, height) = if is_transposed { (height, width) } else { (width, height) };
     Ok(Header { format, width, height })
@@ -190,13 +194,13 @@ fn sniff_within(bytes: &[u8], limits: &Limits) -> Result<ImageFormat, ImagingErr
 /// An [`ImagingError`] that says why the bytes are refused.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImagingError> {
     let format = sniff_within(bytes, limits)?;
-    let (image, orientation) = match format {
-        ImageFormat::Jpeg => decode_jpeg(bytes, limits, |_, _| 1.0)?.0,
-        ImageFormat::Png => decode_png(bytes, limits)?,
-        ImageFormat::WebP => decode_webp(bytes, limits)?,
-        ImageFormat::Gif => (decode_gif(bytes, limits)?, 1),
-        ImageFormat::Bmp => (decode_bmp(bytes, limits)?, 1),
-    };
+    let (image, orientation) = guarded(format.name(), || match format {
+        ImageFormat::Jpeg => Ok(decode_jpeg(bytes, limits, |_, _| 1.0)?.0),
+        ImageFormat::Png => decode_png(bytes, limits),
+        ImageFormat::WebP => decode_webp(bytes, limits),
+        ImageFormat::Gif => Ok((decode_gif(bytes, limits)?, 1)),
+        ImageFormat::Bmp => Ok((decode_bmp(bytes, limits)?, 1)),
+    })?;
     Ok(Decoded { image: turned_upright(image, orientation), format })
 }
 
@@ -217,9 +221,11 @@ pub fn decode_for(bytes: &[u8], limits: &Limits, needed: impl FnOnce(u32, u32) -
         return Ok(Shrunk { size: (image.width, image.height), image, shrink: 1 });
     }
     let mut size = (0, 0);
-    let ((image, orientation), shrink) = decode_jpeg(bytes, limits, |width, height| {
-        size = (width, height);
-        needed(width, height)
+    let ((image, orientation), shrink) = guarded(format.name(), || {
+        decode_jpeg(bytes, limits, |width, height| {
+            size = (width, height);
+            needed(width, height)
+        })
     })?;
     let image = turned_upright(image, orientation);
     if shrink == 1 {
@@ -243,7 +249,8 @@ type Bytes<'a> = Cursor<&'a [u8]>;
 
 type JpegDecoder<'a> = zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>;
 
-fn open_jpeg<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(JpegDecoder<'a>, Stored), ImagingError> {
+/// The decoder, behind the header; what that says; and the EXIF orientation (1 to 8).
+fn open_jpeg<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(JpegDecoder<'a>, ImageInfo, u32), ImagingError> {
     let bad = |reason: &dyn std::fmt::Display| damaged(ImageFormat::Jpeg, reason);
     let options = DecoderOptions::default()
         .set_strict_mode(false)
@@ -258,7 +265,7 @@ fn open_jpeg<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(JpegDecoder<'a>, S
         return Err(bad(&"truncated, the end-of-image marker is missing"));
     }
     let orientation = decoder.exif().map_or(1, |exif| exif_orientation(exif));
-    Ok((decoder, (info.width.into(), info.height.into(), orientation)))
+    Ok((decoder, info, orientation))
 }
 
 /// `needed` says for an upright width and height at which scale the picture is wanted at least.
@@ -268,7 +275,8 @@ fn decode_jpeg(
     needed: impl FnOnce(u32, u32) -> f64,
 ) -> Result<(Oriented, u32), ImagingError> {
     let bad = |reason: &dyn std::fmt::Display| damaged(ImageFormat::Jpeg, reason);
-    let (mut decoder, (width, height, orientation)) = open_jpeg(bytes, limits)?;
+    let (mut decoder, info, orientation) = open_jpeg(bytes, limits)?;
+    let (width, height) = (u32::from(info.width), u32::from(info.height));
     #[cfg(feature = "turbojpeg")]
     {
         let is_transposed = (5..=8).contains(&orientation);

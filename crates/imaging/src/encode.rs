@@ -2,6 +2,8 @@
 
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
+use crate::fit::MAX_SIDE;
+use crate::guard::guarded;
 use crate::{ImagingError, RgbImage};
 
 fn refused(format: &'static str, reason: impl std::fmt::Display) -> ImagingError {
@@ -48,17 +50,19 @@ pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>, ImagingErro
 /// # Errors
 /// If a side is 0 or above 65,535.
 pub fn encode_jpeg_with(image: &RgbImage, quality: u8, chroma: Chroma) -> Result<Vec<u8>, ImagingError> {
-    let side = |pixels: u32| {
-        let side = u16::try_from(pixels).ok().filter(|side| *side > 0);
-        side.map(usize::from).ok_or_else(|| refused("jpeg", "a side is 0 or above 65535"))
+    let side = |pixels: u32| match pixels {
+        1..=MAX_SIDE => Ok(pixels as usize),
+        _ => Err(refused("jpeg", format_args!("a side is 0 or above {MAX_SIDE}"))),
     };
     let (width, height) = (side(image.width)?, side(image.height)?);
     let subsampling = match chroma {
         Chroma::Full => Subsampling::S444,
         Chroma::Quarter => Subsampling::S420,
     };
-    compress(&image.pixels, width, height, PixelFormat::Rgb, quality.clamp(1, 100), subsampling)
-        .map_err(|e| refused("jpeg", e))
+    guarded("jpeg", || {
+        compress(&image.pixels, width, height, PixelFormat::Rgb, quality.clamp(1, 100), subsampling)
+            .map_err(|e| refused("jpeg", e))
+    })
 }
 
 #[cfg(test)]

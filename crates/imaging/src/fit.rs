@@ -6,7 +6,7 @@ use crate::transform::resize_part;
 use crate::{ImagingError, Limits, RgbImage, Shrunk};
 
 /// Longest side of a JPEG.
-const MAX_SIDE: u64 = 65_535;
+pub(crate) const MAX_SIDE: u32 = 65_535;
 
 /// The ways of fitting, as img2dataset knows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,7 +68,7 @@ fn fit_part(
         Fit::KeepRatio | Fit::CenterCrop => (width, height),
     };
     limits.check_pixels(across, down)?;
-    if width > MAX_SIDE || height > MAX_SIDE {
+    if width.max(height) > MAX_SIDE.into() {
         return Err(ImagingError::TooManyPixels { width, height, limit_pixels: limits.max_pixels });
     }
     // Both sides change by the same factor.

@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod error;
 mod fit;
+mod guard;
 mod hash;
 mod near;
 mod orientation;
@@ -22,6 +23,7 @@ pub use decode::{Decoded, Header, ImageFormat, JPEG_DECODER, Limits, Shrunk, dec
 pub use encode::{Chroma, JPEG_ENCODER, encode_jpeg, encode_jpeg_with, encode_png};
 pub use error::ImagingError;
 pub use fit::{Fit, fit, fit_shrunk};
+pub use guard::is_guarded;
 pub use hash::{Looks, looks, perceptual_hash, sha256};
 pub use near::{HashIndex, Near, near_pairs};
 pub use overlay::{OverlayFace, overlay_svg};

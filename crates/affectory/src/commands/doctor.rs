@@ -1,7 +1,7 @@
 //! `affectory doctor`: what was found on this machine and in this project?
 
 use affectory_catalog::Patience;
-use affectory_imaging::{ImageFormat, JPEG_DECODER};
+use affectory_imaging::{ImageFormat, JPEG_DECODER, JPEG_ENCODER};
 use affectory_learn::{Predictor, Recipe};
 use affectory_video::Ffmpeg;
 
@@ -27,13 +27,14 @@ pub async fn run(context: &Context) -> anyhow::Result<()> {
         Err(error) => format!("none: {}", printable(&error.to_string())),
     };
     let mut text = format!(
-        "affectory {version}, {n_threads} threads\nimages     {} (jpeg by {JPEG_DECODER})\nvideos     {video}\nrecipes    {}\nmodel      {}; also face-api, and ONNX models by manifest\ndetectors  mtcnn with 68 landmarks; yunet=FILE.onnx {onnx}\n",
+        "affectory {version}, {n_threads} threads\nimages     {} (jpeg read by {JPEG_DECODER}, written by {JPEG_ENCODER})\nvideos     {video}\nrecipes    {}\nmodel      {}; also face-api, and ONNX models by manifest\ndetectors  mtcnn with 68 landmarks; yunet=FILE.onnx {onnx}\n",
         formats.join(", "),
         recipes.join(", "),
         model.name()
     );
     let mut json = serde_json::json!({
-        "version": version, "threads": n_threads, "images": formats, "jpeg_decoder": JPEG_DECODER, "recipes": recipes, "model": model.name(),
+        "version": version, "threads": n_threads, "images": formats, "jpeg_decoder": JPEG_DECODER, "jpeg_encoder": JPEG_ENCODER,
+        "recipes": recipes, "model": model.name(),
         "detectors": ["mtcnn"], "onnx_runtime": runtime,
         "ffmpeg": ffmpeg.ok().map(|ffmpeg| ffmpeg.version().to_owned()),
         "project": null,

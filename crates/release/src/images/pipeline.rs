@@ -104,11 +104,11 @@ async fn on_its_way(
     let (done, ended) = oneshot::channel();
     let image = image.clone();
     rayon::spawn(move || {
-        // A decoder that panics on an image costs that image; unwound into the pool it would end the process.
+        // A panic costs the image; unwound into the pool it would end the process.
         if let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| render(&image, bytes, shape))) {
             // Nobody listens after a stop.
             let _ = done.send(outcome);
         }
     });
-    Ok(ended.await.unwrap_or_else(|_| Err((RejectKind::NotDecodable, "the decoder broke down".into()))))
+    Ok(ended.await.unwrap_or_else(|_| Err((RejectKind::NotDecodable, "making it smaller broke down".into()))))
 }
