@@ -19,6 +19,7 @@ pub(crate) use s3::{Bucket, S3Place};
 pub use s3::{Patience, S3Access};
 
 use crate::CatalogError;
+use crate::backup::refused;
 
 /// What goes to S3 in one request; more goes in parts of that size, each of which is tried again for itself.
 const PART_BYTES: usize = 8 << 20;
@@ -51,14 +52,7 @@ impl ImageStore {
             .map_err(|source| CatalogError::Store { key: folder.display().to_string(), source })?;
         let root = Arc::from(folder);
         #[cfg(target_os = "linux")]
-        let folder = {
-            let path = folder.to_owned();
-            Arc::new(std::fs::File::open(folder).map_err(|source| CatalogError::File {
-                action: "open",
-                path,
-                source,
-            })?)
-        };
+        let folder = Arc::new(std::fs::File::open(folder).map_err(refused("open", folder))?);
         Ok(ImageStore {
             objects: Arc::new(objects),
             kind: Kind::Local {
@@ -162,7 +156,7 @@ impl ImageStore {
             let object = root.join(self.key(sha256).as_ref());
             tokio::task::spawn_blocking(move || delete_parts(&object))
                 .await
-                .map_err(|error| CatalogError::Flush(error.into()))??;
+                .map_err(|error| refused("remove", root)(error.into()))??;
         }
         Ok(())
     }
@@ -271,16 +265,17 @@ impl ImageStore {
 /// Removes what `object_store` began to write as an object and did not rename: `abcd...#1`, `#2` and so on beside it, names
 /// that its own listing leaves out and its own deleting refuses.
 fn delete_parts(object: &Path) -> Result<(), CatalogError> {
-    let mut n_absent = 0;
+    let (mut number, mut n_absent) = (0_u32, 0);
     // A gap is left by a writer that ended before another one was killed.
-    for number in 1_u32.. {
+    while n_absent < 5 {
+        number += 1;
         let mut path = object.as_os_str().to_owned();
         path.push(format!("#{number}"));
-        match std::fs::remove_file(&path) {
+        let path = Path::new(&path);
+        match std::fs::remove_file(path) {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && n_absent < 4 => n_absent += 1,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
-            Err(source) => return Err(CatalogError::File { action: "remove", path: path.into(), source }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => n_absent += 1,
+            Err(error) => return Err(refused("remove", path)(error)),
         }
     }
     Ok(())

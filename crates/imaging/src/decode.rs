@@ -8,7 +8,6 @@ use image::ImageDecoder;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
-use zune_jpeg::ImageInfo;
 
 use crate::guard::guarded;
 use crate::orientation::{exif_orientation, turned_upright};
@@ -163,10 +162,8 @@ pub struct Header {
 /// An [`ImagingError`] that says why the bytes are refused.
 pub fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, ImagingError> {
     let format = sniff_within(bytes, limits)?;
-    let (width, height, orientation) = guarded(format.name(), || match format {
-        ImageFormat::Jpeg => {
-            open_jpeg(bytes, limits).map(|(_, info, turn)| (info.width.into(), info.height.into(), turn))
-        }
+    let (width, height, orientation) = guarded(format, || match format {
+        ImageFormat::Jpeg => Ok(open_jpeg(bytes, limits)?.1),
         ImageFormat::Png => Ok(open_png(bytes, limits)?.1),
         ImageFormat::WebP => Ok(open_webp(bytes, limits)?.1),
         ImageFormat::Gif => Ok(open_gif(bytes, limits)?.1),
@@ -194,7 +191,7 @@ fn sniff_within(bytes: &[u8], limits: &Limits) -> Result<ImageFormat, ImagingErr
 /// An [`ImagingError`] that says why the bytes are refused.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImagingError> {
     let format = sniff_within(bytes, limits)?;
-    let (image, orientation) = guarded(format.name(), || match format {
+    let (image, orientation) = guarded(format, || match format {
         ImageFormat::Jpeg => Ok(decode_jpeg(bytes, limits, |_, _| 1.0)?.0),
         ImageFormat::Png => decode_png(bytes, limits),
         ImageFormat::WebP => decode_webp(bytes, limits),
@@ -221,7 +218,7 @@ pub fn decode_for(bytes: &[u8], limits: &Limits, needed: impl FnOnce(u32, u32) -
         return Ok(Shrunk { size: (image.width, image.height), image, shrink: 1 });
     }
     let mut size = (0, 0);
-    let ((image, orientation), shrink) = guarded(format.name(), || {
+    let ((image, orientation), shrink) = guarded(format, || {
         decode_jpeg(bytes, limits, |width, height| {
             size = (width, height);
             needed(width, height)
@@ -234,7 +231,7 @@ pub fn decode_for(bytes: &[u8], limits: &Limits, needed: impl FnOnce(u32, u32) -
     Ok(Shrunk { image, size, shrink })
 }
 
-fn damaged(format: ImageFormat, reason: impl std::fmt::Display) -> ImagingError {
+pub(crate) fn damaged(format: ImageFormat, reason: impl std::fmt::Display) -> ImagingError {
     // A decoder's message can quote the file; a status column wants it short.
     ImagingError::Damaged { format: format.name(), reason: reason.to_string().trim().chars().take(200).collect() }
 }
@@ -249,8 +246,7 @@ type Bytes<'a> = Cursor<&'a [u8]>;
 
 type JpegDecoder<'a> = zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>;
 
-/// The decoder, behind the header; what that says; and the EXIF orientation (1 to 8).
-fn open_jpeg<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(JpegDecoder<'a>, ImageInfo, u32), ImagingError> {
+fn open_jpeg<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(JpegDecoder<'a>, Stored), ImagingError> {
     let bad = |reason: &dyn std::fmt::Display| damaged(ImageFormat::Jpeg, reason);
     let options = DecoderOptions::default()
         .set_strict_mode(false)
@@ -265,7 +261,7 @@ fn open_jpeg<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(JpegDecoder<'a>, I
         return Err(bad(&"truncated, the end-of-image marker is missing"));
     }
     let orientation = decoder.exif().map_or(1, |exif| exif_orientation(exif));
-    Ok((decoder, info, orientation))
+    Ok((decoder, (info.width.into(), info.height.into(), orientation)))
 }
 
 /// `needed` says for an upright width and height at which scale the picture is wanted at least.
@@ -275,8 +271,7 @@ fn decode_jpeg(
     needed: impl FnOnce(u32, u32) -> f64,
 ) -> Result<(Oriented, u32), ImagingError> {
     let bad = |reason: &dyn std::fmt::Display| damaged(ImageFormat::Jpeg, reason);
-    let (mut decoder, info, orientation) = open_jpeg(bytes, limits)?;
-    let (width, height) = (u32::from(info.width), u32::from(info.height));
+    let (mut decoder, (width, height, orientation)) = open_jpeg(bytes, limits)?;
     #[cfg(feature = "turbojpeg")]
     {
         let is_transposed = (5..=8).contains(&orientation);

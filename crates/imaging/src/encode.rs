@@ -2,13 +2,10 @@
 
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
+use crate::decode::damaged;
 use crate::fit::MAX_SIDE;
 use crate::guard::guarded;
-use crate::{ImagingError, RgbImage};
-
-fn refused(format: &'static str, reason: impl std::fmt::Display) -> ImagingError {
-    ImagingError::Damaged { format, reason: reason.to_string() }
-}
+use crate::{ImageFormat, ImagingError, RgbImage};
 
 /// PNG, 8-bit RGB.
 ///
@@ -19,9 +16,9 @@ pub fn encode_png(image: &RgbImage) -> Result<Vec<u8>, ImagingError> {
     let mut encoder = png::Encoder::new(&mut bytes, image.width, image.height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header().map_err(|e| refused("png", e))?;
-    writer.write_image_data(&image.pixels).map_err(|e| refused("png", e))?;
-    writer.finish().map_err(|e| refused("png", e))?;
+    let mut writer = encoder.write_header().map_err(|e| damaged(ImageFormat::Png, e))?;
+    writer.write_image_data(&image.pixels).map_err(|e| damaged(ImageFormat::Png, e))?;
+    writer.finish().map_err(|e| damaged(ImageFormat::Png, e))?;
     Ok(bytes)
 }
 
@@ -52,16 +49,16 @@ pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>, ImagingErro
 pub fn encode_jpeg_with(image: &RgbImage, quality: u8, chroma: Chroma) -> Result<Vec<u8>, ImagingError> {
     let side = |pixels: u32| match pixels {
         1..=MAX_SIDE => Ok(pixels as usize),
-        _ => Err(refused("jpeg", format_args!("a side is 0 or above {MAX_SIDE}"))),
+        _ => Err(damaged(ImageFormat::Jpeg, format_args!("a side is 0 or above {MAX_SIDE}"))),
     };
     let (width, height) = (side(image.width)?, side(image.height)?);
     let subsampling = match chroma {
         Chroma::Full => Subsampling::S444,
         Chroma::Quarter => Subsampling::S420,
     };
-    guarded("jpeg", || {
+    guarded(ImageFormat::Jpeg, || {
         compress(&image.pixels, width, height, PixelFormat::Rgb, quality.clamp(1, 100), subsampling)
-            .map_err(|e| refused("jpeg", e))
+            .map_err(|e| damaged(ImageFormat::Jpeg, e))
     })
 }
 

@@ -4,7 +4,8 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::ImagingError;
+use crate::decode::damaged;
+use crate::{ImageFormat, ImagingError};
 
 thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -19,15 +20,14 @@ pub fn is_guarded() -> bool {
 /// Does work that somebody else's decoder or encoder may panic in: zune-jpeg 0.5.15 does over one in 170 mutated JPEGs. What
 /// they held is gone with them, so that nothing broken is seen afterwards.
 pub(crate) fn guarded<T>(
-    format: &'static str,
+    format: ImageFormat,
     work: impl FnOnce() -> Result<T, ImagingError>,
 ) -> Result<T, ImagingError> {
     let before = IS_GUARDED.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(work));
     IS_GUARDED.set(before);
     outcome.unwrap_or_else(|panic| {
-        let reason = format!("what reads or writes it broke down: {}", message_of(&*panic));
-        Err(ImagingError::Damaged { format, reason: reason.chars().take(200).collect() })
+        Err(damaged(format, format_args!("what reads or writes it broke down: {}", message_of(&*panic))))
     })
 }
 
@@ -42,8 +42,8 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_with_its_message_and_the_guard_ends_with_the_work() {
-        let inner = || guarded("png", || if is_guarded() { panic!("row {} of 3", 4) } else { Ok(()) });
-        let outer = guarded("jpeg", || {
+        let inner = || guarded(ImageFormat::Png, || if is_guarded() { panic!("row {} of 3", 4) } else { Ok(()) });
+        let outer = guarded(ImageFormat::Jpeg, || {
             let broken = inner().unwrap_err().to_string();
             assert!(broken.contains("png") && broken.contains("row 4 of 3"), "{broken}");
             Ok(is_guarded())
