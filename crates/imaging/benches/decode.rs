@@ -5,9 +5,9 @@
 //! torchvision and Pillow in `AFFECTORY_YARDSTICK_PYTHON`. All sides: decoding, a square crop, bilinear with antialiasing,
 //! f32 from 0 to 1; one thread, user and system time. Sides take turns; what is printed is each one's median.
 //!
-//! Whether glibc gives a picture's memory back after each one is a matter of luck with Python (at 1280x960 torchvision takes
-//! 6.0 or 11.1 ms, Pillow 6.1 or 13.4, alone in a process mostly the latter; the difference is 2,000 page faults). Here
-//! the yardsticks are told to keep it, so that decoders are compared and not allocators; ours keeps it by itself.
+//! Whether glibc gives a picture's memory back after each one is a matter of luck (at 1280x960 torchvision takes 6.0 or
+//! 11.1 ms, Pillow 6.1 or 13.4, alone in a process mostly the latter; the difference is 2,000 page faults). Here all sides
+//! are told to keep it, so that decoders are compared and not allocators: ours by a process of its own, too.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
@@ -35,11 +35,22 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// What tells glibc to keep the memory of a picture.
+const KEEP_MEMORY: [(&str, &str); 2] =
+    [("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
+
 fn main() {
+    if variable(KEEP_MEMORY[0].0).is_none() {
+        // glibc reads it when a process begins.
+        let status = Command::new(std::env::current_exe().unwrap()).envs(KEEP_MEMORY).status().unwrap();
+        assert!(status.success());
+        return;
+    }
     let data = variable("AFFECTORY_DATA");
     if data.is_none() {
         println!("without AFFECTORY_DATA: one portrait, again and again");
     }
+    println!("ours: {JPEG_DECODER}");
     // A face that was cropped generously, and one in a photograph of a room.
     for (width, height, side, folder) in [(425, 425, 300, "inthewild/images"), (1280, 960, 520, "scenes")] {
         let jpegs = jpegs(data.as_deref().map(|data| Path::new(data).join(folder)), width, height);
@@ -107,10 +118,8 @@ fn compare(jpegs: &[Vec<u8>], crop: [usize; 3], n_pictures: usize) {
         None => times.push((who.to_owned(), vec![ms])),
     };
     for _ in 0..N_TURNS {
-        took(JPEG_DECODER, ours(jpegs, n_rounds, |jpeg| face(jpeg, crop, false)));
-        if cfg!(feature = "turbojpeg") {
-            took("the same, decoded for its size", ours(jpegs, n_rounds, |jpeg| face(jpeg, crop, true)));
-        }
+        took("ours, decoded whole", ours(jpegs, n_rounds, |jpeg| face(jpeg, crop, false)));
+        took("ours, decoded for its size", ours(jpegs, n_rounds, |jpeg| face(jpeg, crop, true)));
         if let Some(python) = &python {
             let [torchvision, pillow] = theirs(python, &folder, jpegs, crop, n_rounds);
             took("torchvision", torchvision);
@@ -163,9 +172,6 @@ fn theirs(python: &str, folder: &Path, jpegs: &[Vec<u8>], crop: [usize; 3], n_ro
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/decode.py");
     let mut child = Command::new(python)
         .arg(script)
-        // Memory is kept, not given back after each picture; see above.
-        .env("MALLOC_MMAP_THRESHOLD_", (32 << 20).to_string())
-        .env("MALLOC_TRIM_THRESHOLD_", (1 << 30).to_string())
         .args(crop.map(|v| v.to_string()))
         .arg(n_rounds.div_ceil(3).to_string())
         .stdin(Stdio::piped())

@@ -11,11 +11,21 @@ use zune_core::options::DecoderOptions;
 
 use crate::guard::guarded;
 use crate::orientation::{exif_orientation, turned_upright};
+#[cfg(not(feature = "turbojpeg"))]
+use crate::smaller as faster;
+#[cfg(feature = "turbojpeg")]
+use crate::turbo as faster;
 use crate::{ImagingError, RgbImage};
 
 /// What reads the pixels of JPEGs. Decoders differ in the last bits of a pixel: a number that rests on them says which one
 /// it was.
-pub const JPEG_DECODER: &str = if cfg!(feature = "turbojpeg") { "libjpeg-turbo" } else { "zune-jpeg" };
+pub const JPEG_DECODER: &str =
+    if cfg!(feature = "turbojpeg") { "libjpeg-turbo" } else { "zune-jpeg, at 1/2 and 1/4 by libjpeg-turbo-rs" };
+
+/// Scans that another decoder than zune-jpeg is given, as many as that allows: each may cost a walk over the whole picture.
+const MAX_SCANS: usize = 100;
+
+const START_OF_SCAN: &[u8] = b"\xff\xda";
 
 /// What decoding may use. Checked before anything is allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,9 +215,10 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImagingError> {
 /// height which scale that is (1 is the picture's own), and a decoder that saves time by it gives a half, a quarter or
 /// an eighth of the size.
 ///
-/// Only libjpeg-turbo does (feature `turbojpeg`), for JPEGs; zune-jpeg cannot, as of 0.5.15. A crop of 520x520 pixels made
-/// 224x224 from a half differs from the same crop of the whole picture by a PSNR of 43 dB or more (five photographs,
-/// `benches/decode.rs`) and takes about 0.7 times as long.
+/// That is done for JPEGs: at a half or a quarter for the usual kinds by default, for nearly all and at an eighth, too, with
+/// the feature `turbojpeg`. A crop of 520x520 pixels made 224x224 from a half differs from the same crop of the whole picture
+/// by a PSNR of 43 dB or more (five photographs, `benches/decode.rs`). Of a damaged picture another decoder may read more or
+/// less than [`decode`] does.
 ///
 /// # Errors
 /// As [`decode`].
@@ -244,7 +255,7 @@ type Stored = (u32, u32, u32);
 
 type Bytes<'a> = Cursor<&'a [u8]>;
 
-type JpegDecoder<'a> = zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>;
+pub(crate) type JpegDecoder<'a> = zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>;
 
 fn open_jpeg<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(JpegDecoder<'a>, Stored), ImagingError> {
     let bad = |reason: &dyn std::fmt::Display| damaged(ImageFormat::Jpeg, reason);
@@ -272,17 +283,12 @@ fn decode_jpeg(
 ) -> Result<(Oriented, u32), ImagingError> {
     let bad = |reason: &dyn std::fmt::Display| damaged(ImageFormat::Jpeg, reason);
     let (mut decoder, (width, height, orientation)) = open_jpeg(bytes, limits)?;
-    #[cfg(feature = "turbojpeg")]
-    {
-        let is_transposed = (5..=8).contains(&orientation);
-        let scale = if is_transposed { needed(height, width) } else { needed(width, height) };
-        let shrink = shrink_for(scale, (width, height), orientation);
-        if let Some(image) = crate::turbo::decode(bytes, width, height, shrink) {
-            return Ok(((image, orientation), shrink));
-        }
+    let is_transposed = (5..=8).contains(&orientation);
+    let scale = if is_transposed { needed(height, width) } else { needed(width, height) };
+    let shrink = shrink_for(scale, (width, height), orientation);
+    if let Some(image) = faster::decode(bytes, &decoder, (width, height), shrink) {
+        return Ok(((image, orientation), shrink));
     }
-    #[cfg(not(feature = "turbojpeg"))]
-    drop(needed);
     let pixels = decoder.decode().map_err(|e| bad(&e))?;
     if pixels.len() as u64 != u64::from(width) * u64::from(height) * 3 {
         return Err(bad(&"the decoder returned another number of pixels"));
@@ -291,12 +297,11 @@ fn decode_jpeg(
 }
 
 /// By how much a JPEG may be shrunk where this scale is wanted.
-#[cfg(feature = "turbojpeg")]
 fn shrink_for(scale: f64, (width, height): (u32, u32), orientation: u32) -> u32 {
     // A side that cannot be divided gets a last pixel of which a part lies outside; turned, that would be the first one.
     let fits = |shrink: &u32| orientation == 1 || (width.is_multiple_of(*shrink) && height.is_multiple_of(*shrink));
     let is_enough = |shrink: &u32| 1.0 / f64::from(*shrink) >= scale;
-    [8, 4, 2].into_iter().find(|shrink| is_enough(shrink) && fits(shrink)).unwrap_or(1)
+    faster::SHRINKS.into_iter().find(|shrink| is_enough(shrink) && fits(shrink)).unwrap_or(1)
 }
 
 /// Whether an end-of-image marker follows the last start of scan. Entropy-coded data never holds FF D9,
@@ -304,10 +309,13 @@ fn shrink_for(scale: f64, (width, height): (u32, u32), orientation: u32) -> u32 
 ///
 /// Of a whole picture only its first and its last bytes are looked at: every picture that is fetched comes past here.
 fn has_end_of_image(bytes: &[u8]) -> bool {
-    const START_OF_SCAN: &[u8] = b"\xff\xda";
     let Some(end) = memchr::memmem::rfind(bytes, b"\xff\xd9") else { return false };
     let (before, after) = bytes.split_at(end);
     memchr::memmem::find(after, START_OF_SCAN).is_none() && memchr::memmem::find(before, START_OF_SCAN).is_some()
+}
+
+pub(crate) fn has_few_scans(bytes: &[u8]) -> bool {
+    memchr::memmem::find_iter(bytes, START_OF_SCAN).take(MAX_SCANS + 1).count() <= MAX_SCANS
 }
 
 fn open_png<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(png::Reader<Bytes<'a>>, Stored), ImagingError> {

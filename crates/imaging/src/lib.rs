@@ -14,6 +14,8 @@ mod near;
 mod orientation;
 mod overlay;
 mod pixels;
+#[cfg(not(feature = "turbojpeg"))]
+mod smaller;
 mod transform;
 #[cfg(feature = "turbojpeg")]
 mod turbo;

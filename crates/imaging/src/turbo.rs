@@ -3,16 +3,22 @@
 use turbojpeg::{Decompressor, Image, PixelFormat};
 
 use crate::RgbImage;
+use crate::decode::{JpegDecoder, has_few_scans};
 
-/// Scans that are decoded, as many as zune-jpeg allows: each one may cost a walk over the whole picture.
-const MAX_SCANS: usize = 100;
+/// By how much the pictures are made smaller here.
+pub(crate) const SHRINKS: [u32; 3] = [8, 4, 2];
 
-/// The pixels of a JPEG whose header said this size, at 1/`shrink` (1, 2, 4, 8) of it, rounded up.
+/// The pixels of a JPEG at 1/`shrink` (or all) of this size, rounded up.
 ///
 /// `None` if the library cannot (CMYK) or says a word of complaint: zune-jpeg is asked then, so that damaged files end the
 /// same way with both.
-pub(crate) fn decode(bytes: &[u8], width: u32, height: u32, shrink: u32) -> Option<RgbImage> {
-    if memchr::memmem::find_iter(bytes, b"\xff\xda").take(MAX_SCANS + 1).count() > MAX_SCANS {
+pub(crate) fn decode(
+    bytes: &[u8],
+    _header: &JpegDecoder<'_>,
+    (width, height): (u32, u32),
+    shrink: u32,
+) -> Option<RgbImage> {
+    if !has_few_scans(bytes) {
         return None;
     }
     let (width, height) = (width.div_ceil(shrink), height.div_ceil(shrink));
