@@ -13,6 +13,9 @@ pub enum LearnError {
         /// What is wrong.
         reason: String,
     },
+    /// Hardware that is not there, or cannot be used for this.
+    #[error("hardware to learn on: {0}")]
+    Hardware(String),
     /// Nothing to learn from.
     #[error("the release has no usable item in split `{0}`")]
     EmptySplit(&'static str),

@@ -13,6 +13,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::LearnError;
 use crate::checkpoint::{Epoch, RunFolder, RunIdentity, State};
 use crate::data::{Faces, ReadImage, Sample};
+use crate::hardware::Hardware;
 use crate::imbalance::Balance;
 use crate::loader::{Batch, Batches, Plan, epoch_seed};
 use crate::loss::loss;
@@ -43,6 +44,8 @@ pub struct TrainJob {
     pub crop_budget_bytes: u64,
     /// The weights that the recipe's `start_from` names, a safetensors file; `None` where it names none.
     pub start_weights: Option<Vec<u8>>,
+    /// On what the network learns; linear machines and the reading of pictures are always the processor's.
+    pub hardware: Hardware,
     /// Who trains with us; [`crate::Alone`] if nobody does.
     pub team: Arc<dyn Team>,
 }
@@ -73,6 +76,9 @@ pub struct TrainReport {
 pub fn train(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<TrainReport, LearnError> {
     if job.recipe.method != Method::Network && job.team.size() > 1 {
         return Err(LearnError::Team("linear machines are trained by one process".into()));
+    }
+    if job.recipe.method != Method::Network && job.hardware != Hardware::Cpu {
+        return Err(LearnError::Hardware("linear machines are trained on the CPU".into()));
     }
     match job.recipe.method {
         Method::Network => train_network(job, stop, progress),
@@ -106,7 +112,8 @@ fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result
         _ => None,
     };
     agree(team, job)?;
-    let device = Device::flex().autodiff();
+    let scoring = job.hardware.device()?;
+    let device = scoring.clone().autodiff();
     device.seed(job.seed);
     let mut network = begin(job, &device)?;
     let n_parameters = network.num_params();
@@ -184,7 +191,7 @@ fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result
         let plan = Plan { seed: None, balance: None, ..plan };
         let scored = average.clone().unwrap_or_else(|| network.valid());
         check_alike(team, &scored)?;
-        let guesses = predict_faces(&scored, &valid_faces, plan, team, progress)?;
+        let guesses = predict_faces((&scored, &scoring), &valid_faces, plan, team, progress)?;
         let scores = score(valid_faces.samples(), &guesses, &job.labels, job.recipe.heads());
         let finished = Epoch { epoch, train_loss: loss_sum / n_batches as f64, scores };
         let is_best = state.best.as_ref().is_none_or(|best| finished.is_better_than(best));
@@ -322,13 +329,12 @@ fn pixels(batch: &Batch, job: &TrainJob, device: &Device) -> Tensor<4> {
 
 /// The network's answer for every face of a split, in order. Processes that train together share the batches.
 fn predict_faces(
-    network: &Network,
+    (network, device): (&Network, &Device),
     faces: &Arc<Faces>,
     plan: Plan,
     team: &dyn Team,
     progress: &dyn Progress,
 ) -> Result<Vec<Guess>, LearnError> {
-    let device = Device::flex();
     let side = plan.recipe.input_side as usize;
     let n_channels = plan.recipe.colour.n_channels();
     progress.begin("validate", Some(faces.len() as u64));
@@ -337,7 +343,7 @@ fn predict_faces(
     for batch in Batches::start(faces, plan) {
         let batch = batch?;
         let shape = [batch.faces.len(), n_channels, side, side];
-        let found = guess(network, Tensor::from_data(TensorData::new(batch.pixels, shape), &device));
+        let found = guess(network, Tensor::from_data(TensorData::new(batch.pixels, shape), device));
         batch.faces.iter().zip(found).for_each(|(&face_idx, found)| guesses[face_idx] = found);
         progress.advance(batch.faces.len() as u64);
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use affectory_learn::Hardware;
 use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
@@ -27,6 +28,9 @@ pub struct Train {
     /// Memory for crops kept between epochs, MiB
     #[arg(long, default_value_t = 2048)]
     pub crop_memory: u64,
+    /// What the network learns on: cpu, gpu, or gpu:1 for the second one (in a build with --features wgpu)
+    #[arg(long, value_name = "HARDWARE", default_value = "cpu")]
+    pub on: Hardware,
     /// Read images out of packs (`release pack`), and go through them in their order
     #[arg(long)]
     pub packed: bool,

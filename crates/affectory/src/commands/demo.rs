@@ -7,7 +7,7 @@ use affectory_catalog::{Project, ProjectConfig};
 use affectory_core::{LabelSet, Progress as _, Split};
 use affectory_evaluate::{Evaluation, Format, class_table, comparison_table};
 use affectory_imaging::{Limits, encode_png};
-use affectory_learn::{Predictor, ReadImage};
+use affectory_learn::{Hardware, Predictor, ReadImage};
 use affectory_release::build::{BuildOptions, DEFAULT_DISTANCE, Fractions, Splits};
 use affectory_release::import::{ImportFormat, ImportRequest};
 use affectory_release::load_release;
@@ -73,6 +73,7 @@ pub async fn run(context: &Context, args: Demo) -> anyhow::Result<()> {
         epochs: args.epochs.or(args.data.is_none().then_some(EPOCHS)),
         run: Some(NAME.into()),
         crop_memory: 2048,
+        on: Hardware::Cpu,
         packed: false,
         processes: 1,
         process: 0,

@@ -116,6 +116,7 @@ pub async fn train_one(context: &Context, project: &Project, args: &Train) -> an
         n_loader_threads: LOADER_THREADS,
         crop_budget_bytes: args.crop_memory.saturating_mul(1 << 20),
         start_weights,
+        hardware: args.on,
         team: Arc::new(Alone),
     };
     let report = match seat(args)? {

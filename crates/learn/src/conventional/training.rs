@@ -302,6 +302,7 @@ mod tests {
             n_loader_threads: 1,
             crop_budget_bytes: 0,
             start_weights: None,
+            hardware: crate::Hardware::Cpu,
             team: Arc::new(crate::Alone),
         }
     }
