@@ -36,7 +36,7 @@ fn gpu(_number: usize) -> Result<Device, LearnError> {
     Err(LearnError::Hardware(advice.into()))
 }
 
-/// Real ones come before what plays one in software.
+/// The one of this number in burn's order.
 #[cfg(feature = "wgpu")]
 fn gpu(number: usize) -> Result<Device, LearnError> {
     use burn::tensor::DeviceType;

@@ -105,6 +105,8 @@ pub(crate) fn faces_to_learn(job: &TrainJob, budget_bytes: u64) -> Result<[Arc<F
 
 fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<TrainReport, LearnError> {
     let [train_faces, valid_faces] = faces_to_learn(job, job.crop_budget_bytes)?;
+    // Before the folder is made, which hardware that is not there would leave empty.
+    let scoring = job.hardware.device()?;
     let team = &*job.team;
     // The first process alone keeps what is learnt; the others have the same in memory.
     let folder = match team.number() {
@@ -112,7 +114,6 @@ fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result
         _ => None,
     };
     agree(team, job)?;
-    let scoring = job.hardware.device()?;
     let device = scoring.clone().autodiff();
     device.seed(job.seed);
     let mut network = begin(job, &device)?;

@@ -96,8 +96,8 @@ impl Progress for StopAtValidation {
     fn end(&self) {}
 }
 
-fn trained(folder: &Path, hardware: Hardware, epochs: u32) -> Option<TrainReport> {
-    match train(&job(folder, hardware, epochs), &Stop::default(), &Silent) {
+fn trained(folder: &Path, hardware: Hardware) -> Option<TrainReport> {
+    match train(&job(folder, hardware, 4), &Stop::default(), &Silent) {
         Err(LearnError::Hardware(reason)) => {
             println!("SKIPPED: {reason}");
             None
@@ -109,8 +109,8 @@ fn trained(folder: &Path, hardware: Hardware, epochs: u32) -> Option<TrainReport
 #[test]
 fn a_gpu_learns_what_the_cpu_learns() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(gpus) = trained(&folder.path().join("gpu"), Hardware::Gpu(0), 4) else { return };
-    let cpus = trained(&folder.path().join("cpu"), Hardware::Cpu, 4).unwrap();
+    let Some(gpus) = trained(&folder.path().join("gpu"), Hardware::Gpu(0)) else { return };
+    let cpus = trained(&folder.path().join("cpu"), Hardware::Cpu).unwrap();
     for (gpu, cpu) in gpus.history.iter().zip(&cpus.history) {
         println!("epoch {}: loss {} and {}", gpu.epoch, gpu.train_loss, cpu.train_loss);
         assert!((gpu.train_loss - cpu.train_loss).abs() < 0.02 * cpu.train_loss, "epoch {}", gpu.epoch);
