@@ -334,7 +334,13 @@ fn a_training_that_cannot_be_is_one_line() {
     assert!(told.contains("start_from") && told.contains("nowhere"), "{told}");
     // The network of the run `one` has other widths than the recipe's.
     let told = refused(&train(&["--release", "r", "--set", "start_from=one"]), 1);
-    assert!(told.contains("the network needs"), "{told}");
+    assert!(told.contains("start_from") && told.contains("the network needs"), "{told}");
+    let wide = ["--release", "r", "--set", "widths=[8]", "--set", "blocks=[1]", "--epochs", "1", "--run", "wide"];
+    done(&train(&wide));
+    let weights = |run: &str| project.join("runs").join(run).join("checkpoints/epoch-0001/network.bpk");
+    std::fs::copy(weights("one"), weights("wide")).unwrap();
+    let told = refused(&train(&wide), 1);
+    assert!(told.contains("of another network") && told.len() < 500, "{told}");
     std::fs::write(project.join("runs/one/model.safetensors"), b"cut").unwrap();
     let told = refused(
         &run(&["--project", text(&project), "export-model", "one", "--out", text(&folder.path().join("m"))]),
@@ -347,7 +353,7 @@ fn a_training_that_cannot_be_is_one_line() {
     done(&run(&["--project", text(&small), "import", "folder", text(&lonely)]));
     manifest_of(&small, "r");
     let told = refused(&run(&["--project", text(&small), "train", "--release", "r"]), 1);
-    assert!(told.contains("no usable item in split"), "{told}");
+    assert!(told.contains("no item with a label for expression or valence or arousal in split"), "{told}");
 }
 
 #[test]
@@ -382,6 +388,29 @@ fn a_small_demo_walks_the_whole_way_and_goes_on_when_repeated() {
         images[1]["faces"][0]["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum();
     assert!((total - 1.0).abs() < 1e-3);
     assert_eq!(std::fs::read_dir(&overlay).unwrap().count(), 240);
+
+    // The sheets of a run's errors show the faces of its release.
+    let [truth, predictions] = ["truth", "predictions"].map(|table| model.join(format!("valid-{table}.csv")));
+    let page = folder.path().join("report.html");
+    let tables = ["evaluate", "--truth", text(&truth), "--predictions", text(&predictions), "--report", text(&page)];
+    let from = |source: &[&str]| run(&[&["--project", text(&out)], &tables[..], source].concat());
+    done(&from(&["--release", "demo"]));
+    assert!(std::fs::read_to_string(&page).unwrap().contains("data:image/jpeg;base64,"));
+    let nowhere = from(&["--images", text(folder.path())]);
+    done(&nowhere);
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("--release"), "{nowhere:?}");
+
+    // A network that learnt one dimension alone says it, and nothing else.
+    let knobs = ["widths=[4]", "blocks=[1]", "expression_weight=0", "dimensions=arousal"];
+    let knobs: Vec<&str> = knobs.iter().flat_map(|knob| ["--set", *knob]).collect();
+    let train = ["--project", text(&out), "train", "--release", "demo", "--run", "excited", "--epochs", "1"];
+    done(&run(&[&train[..], &knobs].concat()));
+    let model = out.join("runs/excited");
+    let output = run(&["--json", "predict", "--crop", text(&pictures), "--model", text(&model)]);
+    done(&output);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let face = &report["images"][1]["faces"][0];
+    assert!(face["arousal"].is_f64() && face["valence"].is_null() && face["expression"].is_null(), "{face}");
 }
 
 #[test]

@@ -289,7 +289,7 @@ impl RunComparison {
         layouts.filter_map(|layout| Some((layout.title, self.cells(&layout, format)?))).collect()
     }
 
-    /// All tables with what must be known to read them.
+    /// All tables with what must be known to read them. For LaTeX metrics are rows and runs columns, as in AffectNet's tables.
     pub fn tables(&self, format: Format) -> String {
         let mut out = String::new();
         for (title, cells) in self.all_cells(format) {
@@ -299,6 +299,7 @@ impl RunComparison {
                 Format::Markdown => writeln!(out, "**{title}**\n"),
                 Format::Latex => writeln!(out, "% {title}"),
             };
+            let cells = if format == Format::Latex { transposed(&cells) } else { cells };
             out += &render(&cells, format);
             out.push('\n');
         }
@@ -472,6 +473,12 @@ impl Standing {
     }
 }
 
+/// Rows as columns.
+fn transposed(cells: &Cells) -> Cells {
+    let n_columns = cells.first().map_or(0, Vec::len);
+    (0..n_columns).map(|column| cells.iter().map(|row| row[column].clone()).collect()).collect()
+}
+
 /// A CSV field; what a spreadsheet would take for a formula becomes text.
 fn quoted(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
@@ -520,7 +527,8 @@ mod tests {
         assert!(text.contains("n/a") && text.contains("two labels cannot say fear"), "{text}");
         assert!(text.contains("Dimensional (proxy") && text.contains("good (proxy)"), "{text}");
         let latex = found.tables(Format::Latex);
-        assert!(latex.contains("\\begin{tabular}") && latex.contains("% scored on"), "{latex}");
+        assert!(latex.contains("\\begin{tabular}{lrrr}") && latex.contains("% scored on"), "{latex}");
+        assert!(latex.lines().any(|line| line.starts_with("accuracy ") && line.matches('&').count() == 3), "{latex}");
         let csv = found.to_csv();
         assert!(csv.contains("\"two labels\",\"recall\",fear,n/a,,,,,0"), "{csv}");
         assert!(found.to_json()["runs"][2]["cannot_say"][0] == "fear");

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use affectory_core::LabelSet;
+use affectory_core::{LabelSet, Split};
 use affectory_nets::Network;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
@@ -104,7 +104,7 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder, or checks that it holds this very run. Waits for no other process.
+    /// Makes the folder, or checks that it holds this very run or nothing yet. Waits for no other process.
     ///
     /// # Errors
     /// [`LearnError::OtherRun`], or what the file system refuses.
@@ -126,17 +126,27 @@ impl RunFolder {
                 // Read, not compared as text: an earlier version's has not every knob of today.
                 let is_same_recipe = Recipe::parse("recipe", &saved_recipe).is_ok_and(|saved| saved == *recipe);
                 let same = RunIdentity { version: identity.version.clone(), ..saved } == *identity;
-                if !same || !is_same_recipe {
+                if same && is_same_recipe {
+                    return Ok(folder);
+                }
+                // What never got to an epoch, a mistake in its knobs say, is in nobody's way.
+                if folder.has_learnt()? {
                     return Err(LearnError::OtherRun { path: path.to_owned() });
                 }
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                folder.write("recipe.toml", recipe_toml.as_bytes())?;
-                folder.write("run.json", &to_json(identity))?;
-            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Err(e) => return Err(file("read", &run_json, e)),
         }
+        folder.write("recipe.toml", recipe_toml.as_bytes())?;
+        folder.write("run.json", &to_json(identity))?;
         Ok(folder)
+    }
+
+    /// Whether there is anything that took time: a checkpoint, a model, or answers.
+    fn has_learnt(&self) -> Result<bool, LearnError> {
+        let is_there = |name: &str| self.path.join(name).exists();
+        let has_answers = Split::ALL.iter().any(|split| is_there(&format!("{split}-predictions.csv")));
+        Ok(has_answers || is_there("model.safetensors") || !self.checkpoints()?.is_empty())
     }
 
     /// State, weights and optimizer after the last whole epoch.
@@ -308,6 +318,27 @@ fn history_csv(history: &[Epoch]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_learnt_nothing_gives_its_folder_up_and_one_that_did_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = |seed| RunIdentity {
+            release: "r".into(),
+            manifest_sha256: "00".into(),
+            recipe: "affectory-s".into(),
+            labels: "happy,sad".into(),
+            seed,
+            is_proxy: false,
+            is_packed: false,
+            version: "0".into(),
+        };
+        let open = |seed| RunFolder::open(folder.path(), &identity(seed), &Recipe::default());
+        drop(open(1).unwrap());
+        drop(open(2).unwrap());
+        fs::write(folder.path().join("valid-predictions.csv"), "image").unwrap();
+        assert!(matches!(open(1), Err(LearnError::OtherRun { .. })));
+        assert!(open(2).is_ok());
+    }
 
     #[test]
     fn an_equal_epoch_is_no_better_after_its_score_went_through_a_checkpoint() {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use affectory_core::Split;
+
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum LearnError {
@@ -17,8 +19,15 @@ pub enum LearnError {
     #[error("hardware to learn on: {0}")]
     Hardware(String),
     /// Nothing to learn from.
-    #[error("the release has no usable item in split `{0}`")]
-    EmptySplit(&'static str),
+    #[error(
+        "the release has no item with a label for {wanted} in split `{split}`: `release build --splits` deals them out"
+    )]
+    EmptySplit {
+        /// The split.
+        split: Split,
+        /// What the recipe learns.
+        wanted: String,
+    },
     /// A face of the release could not be read.
     #[error("cannot read image `{image}`: {reason}")]
     Image {

@@ -248,13 +248,18 @@ impl ForeignModel {
     fn prediction(&self, answer: Answer) -> Prediction {
         let labels = self.knobs.labels.labels().iter().copied();
         let probabilities: Vec<(Expression, f32)> = labels.zip(answer.probabilities).collect();
-        let valence_arousal = match self.knobs.affect {
+        let point = match self.knobs.affect {
             Affect::Outputs { .. } => answer.affect.map(|[valence, arousal]| ValenceArousal::clamped(valence, arousal)),
             Affect::Proxy => ValenceArousal::proxy(probabilities.iter().copied()),
             Affect::None => None,
         };
-        let is_proxy = valence_arousal.is_some() && self.is_proxy();
-        Prediction { expression: likeliest(&probabilities), probabilities, valence_arousal, is_proxy }
+        Prediction {
+            expression: likeliest(&probabilities),
+            probabilities,
+            valence: point.map(|point| point.valence),
+            arousal: point.map(|point| point.arousal),
+            is_proxy: point.is_some() && self.is_proxy(),
+        }
     }
 }
 

@@ -143,23 +143,23 @@ knobs! {
     /// What is trained: a network, or linear machines on histograms of oriented gradients (hog-svm) or on the features of a
     /// frozen network that learnt to tell people apart (identity-svm).
     method: Method = Method::Network,
-    /// Which network.
+    /// Which network: backbone (the residual default) or alexnet (AffectNet's).
     network: NetworkKind = NetworkKind::Backbone,
-    /// Backbone: channels of each group of blocks.
+    /// Backbone: channels of each group of blocks, 1 to 2048 each; 1 to 6 groups.
     widths: Vec<usize> = vec![32, 64, 128],
-    /// Backbone: residual blocks of each group.
+    /// Backbone: residual blocks of each group, 1 to 100.
     blocks: Vec<usize> = vec![2, 2, 2],
-    /// AlexNet: width of its two fully connected layers.
+    /// AlexNet: width of its two fully connected layers, 1 to 16384.
     hidden_width: usize = 4096,
-    /// Side of the square input in pixels, 16 to 512.
+    /// Side of the square input in pixels, 16 to 512; AlexNet 64 at least.
     input_side: u32 = 48,
-    /// Grey or RGB.
+    /// grey or rgb; the backbone sees grey alone.
     colour: Colour = Colour::Grey,
-    /// Side of the square crop as a multiple of the face box's longer side.
+    /// Side of the square crop as a multiple of the face box's longer side, 0.5 to 3.
     crop_scale: f32 = 1.0,
     /// Passes over the training split.
     epochs: u32 = 20,
-    /// Faces in one step.
+    /// Faces in one step, 2 to 4096.
     batch_size: usize = 64,
     /// Parts into which a batch is dealt, each a small batch of its own with its own batch statistics; a step follows their
     /// mean. Processes that train together share them, and their number changes nothing.
@@ -168,23 +168,25 @@ knobs! {
     learning_rate: f64 = 0.06,
     /// Epochs in which the learning rate rises linearly from 0.
     warmup_epochs: f64 = 1.0,
-    /// Nesterov momentum of SGD.
+    /// Nesterov momentum of SGD, 0 to 0.9999.
     momentum: f64 = 0.9,
     /// L2 penalty of all weights.
     weight_decay: f32 = 5e-4,
-    /// Share of features dropped before the heads.
+    /// Share of features dropped before the heads, 0 to 0.95.
     dropout: f64 = 0.2,
-    /// What the expression head is fitted to.
+    /// What the expression head is fitted to: majority (the consensus category) or votes (the distribution of the
+    /// annotators' votes).
     targets: Targets = Targets::Votes,
     /// Votes for a category below this count as noise, for `targets = "votes"` (FER+'s custom is 2).
     min_votes: u32 = 2,
-    /// Share of a target's mass that is spread evenly over all categories (Szegedy et al. 2016), [0, 1).
+    /// Share of a target's mass that is spread evenly over all categories (Szegedy et al. 2016), 0 to 0.9.
     label_smoothing: f32 = 0.0,
-    /// How the expression head is fitted.
+    /// How the expression head is fitted: cross-entropy, or generalised-cross-entropy for noisy labels.
     loss: Loss = Loss::CrossEntropy,
-    /// The q of the generalised cross-entropy, (0, 1].
+    /// The q of the generalised cross-entropy, 0.01 (nearly cross-entropy) to 1 (mean absolute error).
     loss_q: f64 = 0.7,
-    /// What is done about rare categories.
+    /// What is done about rare categories: none, down-sampling (at most `class_cap` faces of a category), up-sampling (each as
+    /// often as the most frequent) or weighted-loss (a face's loss times the rarest category's count over that of its own).
     imbalance: Imbalance = Imbalance::None,
     /// Most faces of a category with down-sampling; 0: as many as the median category has.
     class_cap: usize = 0,
@@ -192,11 +194,12 @@ knobs! {
     expression_weight: f64 = 1.0,
     /// Weight of the valence/arousal loss beside the expression loss; 0: the head is not trained.
     valence_arousal_weight: f64 = 0.5,
-    /// How valence and arousal are fitted.
+    /// How valence and arousal are fitted: mse (mean squared error) or ccc (1 - CCC over the batch).
     valence_arousal_loss: AffectLoss = AffectLoss::Mse,
-    /// Which of the two are.
+    /// Which of the two are: both, valence or arousal.
     dimensions: Dimensions = Dimensions::Both,
-    /// Decay of the running average of the weights, which is what is scored and kept (Polyak and Juditsky 1992); 0: none.
+    /// Decay of the running average of the weights, which is what is scored and kept (Polyak and Juditsky 1992), below
+    /// 1; 0: none.
     ema_decay: f64 = 0.998,
     /// Epochs without a better score on the valid split after which training ends; 0: all epochs.
     patience: u32 = 0,
@@ -207,17 +210,17 @@ knobs! {
     freeze_features: bool = false,
     /// Mirror every second face.
     flip: bool = true,
-    /// Turn by up to this many degrees either way.
+    /// Turn by up to this many degrees either way, 0 to 180.
     rotate_degrees: f32 = 15.0,
-    /// Grow or shrink by up to this share.
+    /// Grow or shrink by up to this share, 0 to 0.9.
     scale_spread: f32 = 0.15,
-    /// Shift by up to this share of the side, each way.
+    /// Shift by up to this share of the side, each way, 0 to 0.9.
     shift_share: f32 = 0.08,
-    /// Change brightness and contrast by up to this share.
+    /// Change brightness and contrast by up to this share, 0 to 0.9.
     light_spread: f32 = 0.25,
-    /// Change each colour channel by up to this share (RGB only).
+    /// Change each colour channel by up to this share (rgb only), 0 to 0.9.
     colour_spread: f32 = 0.0,
-    /// Blank a rectangle of up to this share of the side, in every second face.
+    /// Blank a rectangle of up to this share of the side, in every second face, 0 to 0.9.
     erase_share: f32 = 0.3,
     /// Mix each face with another of its batch, in shares drawn from Beta(a, a) (Zhang et al. 2018); a up to 1, 0: never.
     mixup: f64 = 0.0,
@@ -233,6 +236,52 @@ knobs! {
     costs: Vec<f64> = vec![0.01, 0.1, 1.0],
     /// Linear machines: how much an error on a rare category costs beside one on others (none, balanced, rarest).
     class_weights: ClassWeights = ClassWeights::None,
+}
+
+/// What linear machines never look at.
+const OF_NETWORKS: [&str; 31] = [
+    "network",
+    "widths",
+    "blocks",
+    "hidden_width",
+    "epochs",
+    "batch_size",
+    "batch_parts",
+    "learning_rate",
+    "warmup_epochs",
+    "momentum",
+    "weight_decay",
+    "dropout",
+    "min_votes",
+    "label_smoothing",
+    "loss",
+    "loss_q",
+    "imbalance",
+    "class_cap",
+    "valence_arousal_loss",
+    "ema_decay",
+    "patience",
+    "start_from",
+    "freeze_features",
+    "flip",
+    "rotate_degrees",
+    "scale_spread",
+    "shift_share",
+    "light_spread",
+    "erase_share",
+    "colour_spread",
+    "mixup",
+];
+
+/// What networks never look at, besides HOG's.
+const OF_MACHINES: [&str; 2] = ["costs", "class_weights"];
+
+/// A number as it was meant: 32 bits are not written with the digits of 64.
+fn plain(value: &toml::Value) -> String {
+    match value {
+        toml::Value::Float(number) if f64::from(*number as f32) == *number => format!("{:?}", *number as f32),
+        other => other.to_string(),
+    }
 }
 
 impl Recipe {
@@ -266,8 +315,24 @@ impl Recipe {
             for line in *explanation {
                 let _ = writeln!(text, "#{}", line.replace("[`", "`").replace("`]", "`"));
             }
-            let _ = writeln!(text, "{knob} = {value}\n");
+            let _ = writeln!(text, "{knob} = {}\n", plain(value));
         }
         text
+    }
+
+    /// Knobs that are set otherwise than in the default recipe, though what is trained never looks at them.
+    pub(crate) fn unread(&self) -> Vec<&'static str> {
+        let table = |recipe: &Recipe| toml::Table::try_from(recipe).unwrap_or_default();
+        let (own, default) = (table(self), table(&Recipe::default()));
+        let is_hog = |knob: &str| knob.starts_with("hog_");
+        let is_read = |knob: &str| match (self.method, self.network) {
+            (Method::HogSvm, _) => !OF_NETWORKS.contains(&knob),
+            (Method::IdentitySvm, _) => !OF_NETWORKS.contains(&knob) && !is_hog(knob),
+            _ if OF_MACHINES.contains(&knob) || is_hog(knob) => false,
+            (Method::Network, NetworkKind::Backbone) => knob != "hidden_width",
+            (Method::Network, NetworkKind::AlexNet) => !["widths", "blocks"].contains(&knob),
+        };
+        let knobs = EXPLANATIONS.iter().map(|(knob, _)| *knob);
+        knobs.filter(|knob| own.get(*knob) != default.get(*knob) && !is_read(knob)).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use affectory_core::{BoundingBox, Expression, LabelSet, ValenceArousal};
+use affectory_core::{Arousal, BoundingBox, Expression, LabelSet, Valence, ValenceArousal};
 use affectory_imaging::RgbImage;
 use affectory_nets::{FaceExpressions, Network, safetensors_metadata};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -33,8 +33,23 @@ pub struct ModelCard {
     pub n_valid: usize,
     /// Whether the expression head was trained.
     pub has_expression: bool,
-    /// Whether the valence/arousal head was trained, for both dimensions.
-    pub has_valence_arousal: bool,
+    /// Whether valence and whether arousal was learnt.
+    #[serde(deserialize_with = "each_dimension")]
+    pub has_valence_arousal: [bool; 2],
+}
+
+/// Models of the first recipes say it of both dimensions at once.
+fn each_dimension<'de, D: serde::Deserializer<'de>>(card: D) -> Result<[bool; 2], D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Said {
+        Both(bool),
+        Each([bool; 2]),
+    }
+    Ok(match <Said as serde::Deserialize>::deserialize(card)? {
+        Said::Both(has_both) => [has_both; 2],
+        Said::Each(each) => each,
+    })
 }
 
 impl ModelCard {
@@ -52,9 +67,10 @@ impl ModelCard {
             n_train: count(affectory_core::Split::Train),
             n_valid: count(affectory_core::Split::Valid),
             has_expression: heads.expression && train().any(|s| s.expression.is_some()),
-            has_valence_arousal: heads.valence
-                && heads.arousal
-                && train().any(|s| s.valence.is_some() || s.arousal.is_some()),
+            has_valence_arousal: [
+                heads.valence && train().any(|s| s.valence.is_some()),
+                heads.arousal && train().any(|s| s.arousal.is_some()),
+            ],
         }
     }
 }
@@ -66,8 +82,10 @@ pub struct Prediction {
     pub expression: Option<Expression>,
     /// Probability of each category of the model's label set, in its order.
     pub probabilities: Vec<(Expression, f32)>,
-    /// The point in the circumplex; `None` if the model has no such head.
-    pub valence_arousal: Option<ValenceArousal>,
+    /// Valence; `None` if the model did not learn it.
+    pub valence: Option<Valence>,
+    /// Arousal; `None` if the model did not learn it.
+    pub arousal: Option<Arousal>,
     /// Whether the model learnt valence and arousal from a proxy.
     pub is_proxy: bool,
 }
@@ -76,6 +94,11 @@ impl Prediction {
     /// The probability of a category; `None` if it is none of the model's.
     pub fn probability(&self, category: Expression) -> Option<f32> {
         self.probabilities.iter().find(|(known, _)| *known == category).map(|(_, p)| *p)
+    }
+
+    /// The point in the circumplex; `None` if the model does not know both coordinates.
+    pub fn point(&self) -> Option<ValenceArousal> {
+        Some(ValenceArousal { valence: self.valence?, arousal: self.arousal? })
     }
 }
 
@@ -217,6 +240,10 @@ impl Predictor {
     /// [`LearnError::BadModel`] or [`LearnError::Weights`].
     pub fn load(path: &Path) -> Result<Self, LearnError> {
         let path = weights_file(path);
+        if path.extension().is_some_and(|extension| extension == "onnx") {
+            let reason = "an ONNX model is named by its manifest, a file that ends in .toml (docs/models.md)".into();
+            return Err(LearnError::BadModel { path, reason });
+        }
         Self::from_bytes(&path, &read_model(&path)?)
     }
 
@@ -226,7 +253,7 @@ impl Predictor {
     /// As [`Predictor::load`].
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, LearnError> {
         let bad = |reason: String| LearnError::BadModel { path: path.to_owned(), reason };
-        let metadata = safetensors_metadata(bytes)?;
+        let metadata = safetensors_metadata(bytes).map_err(|e| bad(e.to_string()))?;
         let text = metadata.get(ModelCard::KEY).ok_or_else(|| bad("not a model of this program".into()))?;
         let card: ModelCard = parse_json(path, text.as_bytes())?;
         // The header comes from outside: a recipe that passes here cannot ask for absurd sizes.
@@ -236,7 +263,8 @@ impl Predictor {
         let model = match recipe.method {
             Method::Network => {
                 let network = recipe.network(labels.n_classes()).init(&Device::flex());
-                Model::Network { card, network: Box::new(network.with_safetensors(bytes)?) }
+                let network = network.with_safetensors(bytes).map_err(|e| bad(e.to_string()))?;
+                Model::Network { card, network: Box::new(network) }
             }
             Method::HogSvm | Method::IdentitySvm => {
                 Model::Conventional { card, machines: Box::new(ConventionalModel::from_bytes(path, bytes)?) }
@@ -277,7 +305,7 @@ impl Predictor {
     pub fn is_proxy(&self) -> bool {
         match &self.model {
             Model::Network { card, .. } | Model::Conventional { card, .. } => card.run.is_proxy,
-            Model::FaceApi(_) => false,
+            Model::FaceApi(_) => true,
             Model::Foreign(model) => model.is_proxy(),
         }
     }
@@ -382,7 +410,8 @@ impl Predictor {
                 Prediction {
                     expression: likeliest(&probabilities).filter(|_| card.has_expression),
                     probabilities: if card.has_expression { probabilities } else { Vec::new() },
-                    valence_arousal: card.has_valence_arousal.then_some(point),
+                    valence: card.has_valence_arousal[0].then_some(point.valence),
+                    arousal: card.has_valence_arousal[1].then_some(point.arousal),
                     is_proxy: card.run.is_proxy,
                 }
             })
@@ -404,9 +433,16 @@ fn as_tensorflow_resizes(face: BoundingBox, to: f32) -> BoundingBox {
     BoundingBox { x: square.x + shift, y: square.y + shift, ..square }
 }
 
-/// face-api's answer.
+/// face-api's answer; it knows no valence and arousal, so a proxy stands for them.
 fn seven(probabilities: &[f32; 7]) -> Prediction {
     let probabilities: Vec<(Expression, f32)> =
         FaceExpressions::LABELS.into_iter().zip(probabilities.iter().copied()).collect();
-    Prediction { expression: likeliest(&probabilities), probabilities, valence_arousal: None, is_proxy: false }
+    let point = ValenceArousal::proxy(probabilities.iter().copied());
+    Prediction {
+        expression: likeliest(&probabilities),
+        probabilities,
+        valence: point.map(|point| point.valence),
+        arousal: point.map(|point| point.arousal),
+        is_proxy: true,
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use affectory_core::{Expression, LabelSet};
+use affectory_core::{Arousal, Expression, LabelSet, Valence};
 use affectory_evaluate::{Averaged, Class, ConfusionMatrix, regression};
 
 use crate::data::Sample;
@@ -100,8 +100,7 @@ pub fn answers_csv(samples: &[Sample], answers: &[Prediction], labels: &LabelSet
         }
         let expression = likeliest(&asked).map(Expression::name).unwrap_or_default();
         let number = |value: Option<f32>| value.map(|v| format!("{v:.5}")).unwrap_or_default();
-        let point = answer.valence_arousal;
-        let (valence, arousal) = (point.map(|p| p.valence.value()), point.map(|p| p.arousal.value()));
+        let (valence, arousal) = (answer.valence.map(Valence::value), answer.arousal.map(Arousal::value));
         let _ = write!(csv, "{},{expression},{},{}", sample.name, number(valence), number(arousal));
         for label in labels.labels().iter().filter(|_| has_expression) {
             let p = asked.iter().find(|(asked, _)| asked == label).map_or(0.0, |(_, p)| *p);
@@ -175,7 +174,9 @@ mod tests {
     fn answer(probabilities: &[(Expression, f32)]) -> Prediction {
         let point = ValenceArousal::clamped(0.5, -0.25);
         let expression = likeliest(probabilities);
-        Prediction { expression, probabilities: probabilities.to_vec(), valence_arousal: Some(point), is_proxy: false }
+        let probabilities = probabilities.to_vec();
+        let (valence, arousal) = (Some(point.valence), Some(point.arousal));
+        Prediction { expression, probabilities, valence, arousal, is_proxy: false }
     }
 
     #[test]

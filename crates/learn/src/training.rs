@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use affectory_core::{LabelSet, Progress, Split, Stop};
+use affectory_core::{Expression, LabelSet, Progress, Split, Stop};
 use affectory_nets::{Network, descent};
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -94,19 +94,23 @@ pub(crate) fn faces_to_learn(job: &TrainJob, budget_bytes: u64) -> Result<[Arc<F
         Arc::new(Faces::new(samples, Arc::clone(&job.read), &job.recipe, budget_bytes))
     };
     let (train, valid) = (faces(Split::Train), faces(Split::Valid));
-    if train.is_empty() {
-        return Err(LearnError::EmptySplit("train"));
-    }
-    if valid.is_empty() {
-        return Err(LearnError::EmptySplit("valid"));
+    let heads = job.recipe.heads();
+    let wanted = [(heads.expression, "expression"), (heads.valence, "valence"), (heads.arousal, "arousal")];
+    let wanted: Vec<&str> = wanted.into_iter().filter_map(|(is_wanted, name)| is_wanted.then_some(name)).collect();
+    for (faces, split) in [(&train, Split::Train), (&valid, Split::Valid)] {
+        if faces.is_empty() {
+            return Err(LearnError::EmptySplit { split, wanted: wanted.join(" or ") });
+        }
     }
     Ok([train, valid])
 }
 
 fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result<TrainReport, LearnError> {
     let [train_faces, valid_faces] = faces_to_learn(job, job.crop_budget_bytes)?;
-    // Before the folder is made, which hardware that is not there would leave empty.
     let scoring = job.hardware.device()?;
+    let device = scoring.clone().autodiff();
+    device.seed(job.seed);
+    let mut network = begin(job, &device)?;
     let team = &*job.team;
     // The first process alone keeps what is learnt; the others have the same in memory.
     let folder = match team.number() {
@@ -114,9 +118,7 @@ fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result
         _ => None,
     };
     agree(team, job)?;
-    let device = scoring.clone().autodiff();
-    device.seed(job.seed);
-    let mut network = begin(job, &device)?;
+    say_what_is_missing(&train_faces, job);
     let n_parameters = network.num_params();
     let mut optimizer = descent(job.recipe.momentum, job.recipe.weight_decay.into());
     let mut state = State::default();
@@ -125,8 +127,7 @@ fn train_network(job: &TrainJob, stop: &Stop, progress: &dyn Progress) -> Result
     let saved = folder.as_ref().map(RunFolder::last_checkpoint).transpose()?.flatten();
     let fresh = || fresh_start(&network, &optimizer, average.as_ref());
     if let Some(saved) = share_start(team, saved, fresh)? {
-        let bad =
-            |e: burn::store::RecordError| LearnError::BadModel { path: job.folder.clone(), reason: e.to_string() };
+        let bad = |e: burn::store::RecordError| foreign_checkpoint(job, &e);
         network = network.try_load_record(saved.network).map_err(bad)?;
         optimizer = optimizer.from_bytes(saved.optimizer).map_err(bad)?;
         if let (Some(fresh), Some(record)) = (average.take(), saved.average) {
@@ -267,11 +268,41 @@ fn step_in_parts(
     Ok((stopping == 0.0).then_some(Step { network, gradients, loss: loss.into() }))
 }
 
+/// What burn says of a checkpoint that it cannot use names every weight: too long for a message.
+fn foreign_checkpoint(job: &TrainJob, error: &burn::store::RecordError) -> LearnError {
+    tracing::debug!(%error, "checkpoint refused");
+    let reason = "the last folder in checkpoints/ is damaged, or of another network than recipe.toml asks for: remove it, \
+                  and training goes on from the one before";
+    LearnError::BadModel { path: job.folder.clone(), reason: reason.into() }
+}
+
+/// Categories that nobody can learn from these faces.
+fn say_what_is_missing(faces: &Faces, job: &TrainJob) {
+    if !job.recipe.heads().expression {
+        return;
+    }
+    let has = |label: &Expression| faces.samples().iter().any(|sample| sample.expression == Some(*label));
+    let (there, missing): (Vec<Expression>, Vec<Expression>) = job.labels.labels().iter().copied().partition(has);
+    let names = |labels: &[Expression]| labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(", ");
+    if !missing.is_empty() {
+        tracing::warn!(categories = names(&missing), "the train split has no face of these: they are not learnt");
+    }
+    if there.len() == 1 {
+        tracing::warn!(
+            category = names(&there),
+            "the train split has one category alone: there is nothing to tell apart"
+        );
+    }
+}
+
 /// The network before its first step.
 fn begin(job: &TrainJob, device: &Device) -> Result<Network, LearnError> {
     let network = job.recipe.network(job.labels.n_classes()).init(device);
     let network = match &job.start_weights {
-        Some(weights) => network.with_features_of(weights)?,
+        Some(weights) => network.with_features_of(weights).map_err(|e| LearnError::Recipe {
+            name: job.identity.recipe.clone(),
+            reason: format!("start_from = {:?}: {e}", job.recipe.start_from),
+        })?,
         None => network,
     };
     Ok(if job.recipe.freeze_features { network.with_frozen_features() } else { network })

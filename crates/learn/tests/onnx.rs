@@ -47,7 +47,7 @@ fn random_model(recipe: &Recipe) -> Vec<u8> {
         n_train: 0,
         n_valid: 0,
         has_expression: true,
-        has_valence_arousal: true,
+        has_valence_arousal: [true; 2],
     };
     let device = Device::flex();
     device.seed(1);
@@ -143,7 +143,7 @@ fn an_exported_model_says_in_onnx_runtime_what_it_says_here() {
         for (picture, face) in pictures() {
             let (a, b) = (ours.predict(&picture, &[face]).unwrap(), theirs.predict(&picture, &[face]).unwrap());
             assert!(b[0].is_proxy && a[0].expression == b[0].expression);
-            let (point, other) = (a[0].valence_arousal.unwrap(), b[0].valence_arousal.unwrap());
+            let (point, other) = (a[0].point().unwrap(), b[0].point().unwrap());
             worst = worst.max((point.valence.value() - other.valence.value()).abs());
             worst = worst.max((point.arousal.value() - other.arousal.value()).abs());
             for ((label, p), (other, q)) in a[0].probabilities.iter().zip(&b[0].probabilities) {

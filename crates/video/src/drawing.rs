@@ -61,7 +61,7 @@ fn draw_face(canvas: &mut Canvas, face: &FaceNow) -> Result<(), Infallible> {
     let style = MonoTextStyle::new(&FONT_6X13_BOLD, Rgb888::WHITE);
     Text::with_baseline(&text, Point::new(x + 3, y + 1), style, Baseline::Top).draw(canvas)?;
 
-    let Some(point) = face.smooth.valence_arousal else { return Ok(()) };
+    let Some(point) = face.smooth.point() else { return Ok(()) };
     // Under the box where there is room, so that the mouth can be seen; else beside it.
     let (width, height) = (width as i32, height as i32);
     let (x, y) = (right - RADIUS, bottom + RADIUS + 3);
@@ -133,10 +133,12 @@ mod tests {
 
     #[test]
     fn boxes_anywhere_on_frames_of_any_size_are_drawn_within() {
+        let corner = ValenceArousal::clamped(-1.0, 1.0);
         let answer = Prediction {
             expression: Some(Expression::Happy),
             probabilities: vec![(Expression::Happy, 1.0)],
-            valence_arousal: Some(ValenceArousal::clamped(-1.0, 1.0)),
+            valence: Some(corner.valence),
+            arousal: Some(corner.arousal),
             is_proxy: true,
         };
         let face = |x: f32, y: f32, side: f32| FaceNow {

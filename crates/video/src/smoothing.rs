@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-use affectory_core::ValenceArousal;
+use affectory_core::{Arousal, Valence, ValenceArousal};
 use affectory_learn::Prediction;
 use affectory_learn::predict::likeliest;
 
@@ -35,13 +35,14 @@ impl Smoother {
     /// Takes what the model says of a person at `time` (seconds), and says it smoothed.
     ///
     /// ```
-    /// # use affectory_core::{Expression, ValenceArousal};
+    /// # use affectory_core::Expression;
     /// # use affectory_learn::Prediction;
     /// # use affectory_video::Smoother;
     /// let says = |happy: f32| Prediction {
     ///     expression: None,
     ///     probabilities: vec![(Expression::Neutral, 1.0 - happy), (Expression::Happy, happy)],
-    ///     valence_arousal: Some(ValenceArousal::clamped(happy, 0.0)),
+    ///     valence: None,
+    ///     arousal: None,
     ///     is_proxy: false,
     /// };
     /// let mut smoother = Smoother::new(0.5);
@@ -71,15 +72,22 @@ fn between(before: &Prediction, now: &Prediction, share: f32) -> Prediction {
         .zip(&before.probabilities)
         .map(|((label, now), (_, before))| (*label, before + share * (now - before)))
         .collect();
-    let point = now.valence_arousal.map(|now| {
-        let before = before.valence_arousal.unwrap_or(now);
-        let part = |before: f32, now: f32| before + share * (now - before);
-        ValenceArousal::clamped(
-            part(before.valence.value(), now.valence.value()),
-            part(before.arousal.value(), now.arousal.value()),
-        )
-    });
-    Prediction { expression: likeliest(&probabilities), probabilities, valence_arousal: point, is_proxy: now.is_proxy }
+    let part = |before: Option<f32>, now: Option<f32>| {
+        let now = now.unwrap_or_default();
+        let before = before.unwrap_or(now);
+        before + share * (now - before)
+    };
+    let point = ValenceArousal::clamped(
+        part(before.valence.map(Valence::value), now.valence.map(Valence::value)),
+        part(before.arousal.map(Arousal::value), now.arousal.map(Arousal::value)),
+    );
+    Prediction {
+        expression: likeliest(&probabilities),
+        probabilities,
+        valence: now.valence.map(|_| point.valence),
+        arousal: now.arousal.map(|_| point.arousal),
+        is_proxy: now.is_proxy,
+    }
 }
 
 #[cfg(test)]
@@ -87,12 +95,12 @@ mod tests {
     use super::*;
 
     fn valence(value: f32) -> Prediction {
-        let valence_arousal = Some(ValenceArousal::clamped(value, 0.0));
-        Prediction { expression: None, probabilities: Vec::new(), valence_arousal, is_proxy: true }
+        let valence = Some(ValenceArousal::clamped(value, 0.0).valence);
+        Prediction { expression: None, probabilities: Vec::new(), valence, arousal: None, is_proxy: true }
     }
 
     fn read(prediction: &Prediction) -> f32 {
-        prediction.valence_arousal.map_or(f32::NAN, |point| point.valence.value())
+        prediction.valence.map_or(f32::NAN, Valence::value)
     }
 
     #[test]

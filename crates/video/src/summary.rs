@@ -65,7 +65,7 @@ impl Summary {
             if let Some(label) = now.smooth.expression {
                 *face.expressions.entry(label).or_default() += 1;
             }
-            if let Some(point) = now.smooth.valence_arousal {
+            if let Some(point) = now.smooth.point() {
                 face.affect[0] += f64::from(point.valence.value());
                 face.affect[1] += f64::from(point.arousal.value());
                 face.n_affect += 1;

@@ -62,7 +62,7 @@ impl Timeline {
         }
         let at = ((since / self.width) as u64).min(N_BINS - 1);
         for now in faces {
-            let Some(point) = now.smooth.valence_arousal else { continue };
+            let Some(point) = now.smooth.point() else { continue };
             self.is_proxy |= now.smooth.is_proxy;
             if now.face > self.last_face {
                 (self.last_face, self.n_faces) = (now.face, self.n_faces + 1);
@@ -167,10 +167,12 @@ mod tests {
     use affectory_learn::Prediction;
 
     fn face(number: u32, valence: f32) -> FaceNow {
+        let point = ValenceArousal::clamped(valence, 0.0);
         let answer = Prediction {
             expression: None,
             probabilities: Vec::new(),
-            valence_arousal: Some(ValenceArousal::clamped(valence, 0.0)),
+            valence: Some(point.valence),
+            arousal: Some(point.arousal),
             is_proxy: true,
         };
         let bounding_box = BoundingBox::whole(9, 9);

@@ -28,7 +28,7 @@ pub struct Train {
     /// Memory for crops kept between epochs, MiB
     #[arg(long, default_value_t = 2048)]
     pub crop_memory: u64,
-    /// What the network learns on: cpu, gpu, or gpu:1 for the second one (in a build with --features wgpu)
+    /// What the network learns on: cpu, gpu, or gpu:1 for the second one (in a build with --features cuda or wgpu)
     #[arg(long, value_name = "HARDWARE", default_value = "cpu")]
     pub on: Hardware,
     /// Read images out of packs (`release pack`), and go through them in their order
@@ -118,6 +118,9 @@ pub struct Evaluate {
     /// Folder in which the images lie under their names, for small pictures in the report
     #[arg(long, value_name = "DIR", requires = "report")]
     pub images: Option<PathBuf>,
+    /// Release of the project whose faces are to be seen in the report: for the tables in a run's folder
+    #[arg(long, value_name = "NAME", requires = "report", conflicts_with = "images")]
+    pub release: Option<String>,
     /// Fit a temperature on these other predictions ...
     #[arg(long, value_name = "CSV", requires = "fit_truth")]
     pub fit_predictions: Option<PathBuf>,

@@ -86,7 +86,11 @@ async fn folder_of(context: &Context, named: &str) -> anyhow::Result<PathBuf> {
     let project = context.open().await.with_context(|| format!("there is no folder `{named}`"))?;
     let folder = project.runs_dir().join(named);
     if named.contains(['/', '\\']) || !folder.is_dir() {
-        bail!("there is no run `{named}` in {}; predictions are given as NAME=FILE.csv", shown(&project.runs_dir()));
+        bail!(
+            "there is no run `{named}` in {}; a model is scored first (`affectory score`), predictions are given as \
+             NAME=FILE.csv",
+            shown(&project.runs_dir())
+        );
     }
     Ok(folder)
 }

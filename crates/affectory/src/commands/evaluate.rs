@@ -1,5 +1,6 @@
 //! `affectory evaluate`: scores one CSV against another.
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -10,15 +11,28 @@ use affectory_evaluate::{
     confusion_table, evaluate, evaluation_html, figure_table, fit_temperature, intervals, likely_label_errors,
     match_images, read_table, read_votes, subgroup_table, subgroups, surest_errors,
 };
-use affectory_imaging::{Limits, decode, encode_jpeg, resize};
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
+use super::report_pictures::Pictures;
 use super::{Context, shown};
 use crate::cli::{Evaluate, Resampling};
 
-pub fn run(context: &Context, args: &Evaluate) -> anyhow::Result<()> {
+pub async fn run(context: &Context, args: Evaluate) -> anyhow::Result<()> {
+    let pictures = Pictures::of(context, &args).await?;
+    let out = args.out.clone();
+    let work = move || cite(&args, &pictures);
+    let (text, document) = tokio::task::spawn_blocking(work).await.context("the evaluation ended early")??;
+    match out {
+        Some(path) => {
+            write_file(&path, serde_json::to_string_pretty(&document)?.as_bytes())?;
+            context.print_text(&text)
+        }
+        None => context.print(&text, &document),
+    }
+}
+
+/// The figures as text and as the contract's document; what else was asked for is written.
+fn cite(args: &Evaluate, pictures: &Pictures) -> anyhow::Result<(String, serde_json::Value)> {
     let labels = LabelSet::parse(&args.labels).context("--labels")?;
     let truth = read(&args.truth)?;
     let missing = missing(args.allow_missing);
@@ -36,7 +50,7 @@ pub fn run(context: &Context, args: &Evaluate) -> anyhow::Result<()> {
     let document = cited.document();
     let all = |format| cited.tables(format);
     if let Some(path) = &args.report {
-        write_report(path, args, &truth, &matched, &cited)?;
+        write_report(path, args, (&truth, &matched), &cited, pictures)?;
     }
     if let Some(path) = &args.markdown {
         write_file(path, all(Format::Markdown).as_bytes())?;
@@ -44,14 +58,7 @@ pub fn run(context: &Context, args: &Evaluate) -> anyhow::Result<()> {
     if let Some(path) = &args.latex {
         write_file(path, all(Format::Latex).as_bytes())?;
     }
-    let text = all(Format::Text);
-    match &args.out {
-        Some(path) => {
-            write_file(path, serde_json::to_string_pretty(&document)?.as_bytes())?;
-            context.print_text(&text)
-        }
-        None => context.print(&text, &document),
-    }
+    Ok((all(Format::Text), document))
 }
 
 /// 95 % intervals from as many resamples as asked for.
@@ -180,19 +187,21 @@ impl Cited<'_> {
 
 /// Pictures on a sheet of errors.
 const SHEET: usize = 48;
-/// Longer side of a small picture, pixels.
-const PICTURE: u32 = 112;
 
 fn write_report(
     path: &Path,
     args: &Evaluate,
-    truth: &Table,
-    matched: &Matched,
+    (truth, matched): (&Table, &Matched),
     cited: &Cited<'_>,
+    pictures: &Pictures,
 ) -> anyhow::Result<()> {
-    if let Some(folder) = args.images.as_deref().filter(|folder| !folder.is_dir()) {
-        anyhow::bail!("--images {} is no folder", shown(folder));
-    }
+    let (n_asked, n_shown) = (Cell::new(0), Cell::new(0));
+    let picture = |name: &str| {
+        let found = pictures.small(name);
+        n_asked.set(n_asked.get() + 1);
+        n_shown.set(n_shown.get() + usize::from(found.is_some()));
+        found
+    };
     let fitted_on = args.fit_predictions.as_deref().map(shown).unwrap_or_default();
     let page = evaluation_html(&EvaluationReport {
         title: &shown(&args.predictions),
@@ -205,23 +214,12 @@ fn write_report(
         subgroups: &cited.subgroups,
         surest_errors: &surest_errors(matched, SHEET),
         label_errors: &likely_label_errors(matched, SHEET),
-        picture: &|name| small_picture(args.images.as_deref()?, name),
+        picture: &picture,
     });
-    write_file(path, page.as_bytes())
-}
-
-/// A JPEG of an image in the folder; none where it is not there, is none, or its name leads out of the folder.
-fn small_picture(folder: &Path, name: &str) -> Option<String> {
-    let is_inside = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-    let path = folder.join(name);
-    if !is_inside || std::fs::metadata(&path).ok()?.len() > Limits::default().max_bytes {
-        return None;
+    if n_asked.get() > 0 && n_shown.get() == 0 {
+        pictures.hint().into_iter().for_each(|hint| tracing::warn!("{hint}"));
     }
-    let image = decode(&std::fs::read(&path).ok()?, &Limits::default()).ok()?.image;
-    let longer = image.width.max(image.height).max(1);
-    let side = |side: u32| (u64::from(side) * u64::from(PICTURE) / u64::from(longer)).max(1) as u32;
-    let jpeg = encode_jpeg(&resize(&image, side(image.width), side(image.height)), 80).ok()?;
-    Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
+    write_file(path, page.as_bytes())
 }
 
 /// Every figure of a prediction file.

@@ -22,6 +22,7 @@ mod predict;
 mod project;
 mod recipes;
 mod release;
+mod report_pictures;
 mod score;
 mod serve;
 mod train;
@@ -66,7 +67,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Recipes(args) => recipes::run(&context, &args),
         Command::Train(args) => train::run(&context, args).await,
         Command::Score(args) => score::run(&context, &args).await,
-        Command::Evaluate(args) => evaluate::run(&context, &args),
+        Command::Evaluate(args) => evaluate::run(&context, args).await,
         Command::Challenge(command) => challenge::run(&context, command).await,
         Command::ExportModel(args) => export_model::run(&context, &args).await,
         Command::Compare(args) => compare::run(&context, &args).await,

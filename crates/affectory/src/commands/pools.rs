@@ -135,8 +135,8 @@ impl Suggester for Model {
         let predictions = self.predictor.predict(picture, &[self.predictor.framed(face)]);
         let thought = |prediction: Prediction| Thought {
             expression: prediction.expression,
-            valence: prediction.valence_arousal.map(|place| place.valence),
-            arousal: prediction.valence_arousal.map(|place| place.arousal),
+            valence: prediction.valence,
+            arousal: prediction.arousal,
             probabilities: prediction.probabilities.iter().map(|(_, p)| *p).collect(),
         };
         Ok(predictions.map_err(|error| error.to_string())?.into_iter().next().map(thought))

@@ -242,18 +242,19 @@ impl ConventionalModel {
         self.read(&face_crop(picture, face, recipe.crop_scale, recipe.input_side, recipe.colour))
     }
 
-    /// Expression and affect of a crop of the recipe's size and colours. A point in the circumplex needs both of its
-    /// coordinates.
+    /// Expression and affect of a crop of the recipe's size and colours.
     pub fn read(&self, crop: &[u8]) -> Prediction {
         let features = self.descriptor.describe(crop);
         // Both are checked when a model is made, so there is no face without an answer.
         let decision = features.and_then(|features| self.machines.decide(&features)).unwrap_or_default();
         let labels = self.labels.labels().iter().copied();
         let probabilities: Vec<(Expression, f32)> = labels.zip(decision.probabilities).collect();
+        let point = ValenceArousal::clamped(decision.valence.unwrap_or_default(), decision.arousal.unwrap_or_default());
         Prediction {
             expression: likeliest(&probabilities),
             probabilities,
-            valence_arousal: decision.valence.zip(decision.arousal).map(|(v, a)| ValenceArousal::clamped(v, a)),
+            valence: decision.valence.map(|_| point.valence),
+            arousal: decision.arousal.map(|_| point.arousal),
             is_proxy: self.card.model.run.is_proxy,
         }
     }
@@ -294,7 +295,7 @@ mod tests {
             n_train: 2,
             n_valid: 1,
             has_expression: true,
-            has_valence_arousal: false,
+            has_valence_arousal: [true, false],
         };
         ConventionalCard { model, costs: [Some(0.1), Some(0.01), None], never_predicted: Vec::new() }
     }
@@ -331,7 +332,8 @@ mod tests {
     }
 
     #[test]
-    fn a_class_without_faces_is_never_predicted_and_one_coordinate_is_no_point() -> Result<(), LearnError> {
+    fn a_class_without_faces_is_never_predicted_and_one_coordinate_is_said_without_the_other() -> Result<(), LearnError>
+    {
         let model = model()?;
         assert_eq!(model.card().never_predicted, [Expression::Happy]);
         let decision = model.machines.decide(&[0.1; 144])?;
@@ -339,7 +341,8 @@ mod tests {
         assert!((decision.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         assert_eq!((decision.valence, decision.arousal), (Some(1.0), None));
         let found = model.predict(&RgbImage::filled(24, 24, [9; 3]), BoundingBox::whole(24, 24));
-        assert_eq!((found.expression, found.valence_arousal), (Some(Expression::Neutral), None));
+        assert_eq!((found.expression, found.arousal, found.point()), (Some(Expression::Neutral), None, None));
+        assert!(found.valence.is_some());
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use affectory_core::{BoundingBox, LabelSet, Progress as _};
+use affectory_core::{Arousal, BoundingBox, LabelSet, Progress as _, Valence};
 use affectory_faces::{FaceFinder, FoundFace, MtcnnSettings};
 use affectory_imaging::{Limits, OverlayFace, RgbImage, decode, overlay_svg};
 use affectory_learn::{Prediction, Predictor};
@@ -122,7 +122,7 @@ pub fn overlay(image: &RgbImage, faces: &[ReadFace]) -> anyhow::Result<String> {
             label: face
                 .expression
                 .map(|label| format!("{label} {:.0} %", face.probability(label).unwrap_or_default() * 100.0)),
-            valence_arousal: face.valence_arousal,
+            valence_arousal: face.point(),
             is_proxy: face.is_proxy,
         })
         .collect();
@@ -152,22 +152,25 @@ pub fn text(pictures: &[Picture]) -> String {
             let _ = writeln!(text, "{}: no face found", shown(&picture.path));
         }
         for ReadFace { bounding_box, seen, prediction: face } in &picture.faces {
-            let label = face.expression.map_or("-".to_owned(), |e| e.to_string());
-            let best = face.probabilities.iter().map(|(_, p)| *p).fold(0.0, f32::max);
             let at = seen.as_ref().map_or(String::new(), |_| {
                 let BoundingBox { x, y, width, height } = bounding_box;
                 format!(" [{x:.0} {y:.0} {width:.0} {height:.0}]")
             });
-            let _ = write!(text, "{}{at}: {label} {:.0} %", shown(&picture.path), best * 100.0);
-            if let Some(point) = face.valence_arousal {
-                let proxy = if face.is_proxy { " (proxy)" } else { "" };
-                let (valence, arousal) = (point.valence.value(), point.arousal.value());
-                let _ = write!(text, ", valence {valence:+.2}, arousal {arousal:+.2}{proxy}");
-            }
-            text.push('\n');
+            let _ = writeln!(text, "{}{at}: {}", shown(&picture.path), answer(face));
         }
     }
     text
+}
+
+/// What was learnt, in one line.
+fn answer(face: &Prediction) -> String {
+    let percent = |label| face.probability(label).unwrap_or_default() * 100.0;
+    let expression = face.expression.map(|label| format!("{label} {:.0} %", percent(label)));
+    let valence = face.valence.map(|valence| format!("valence {:+.2}", valence.value()));
+    let arousal = face.arousal.map(|arousal| format!("arousal {:+.2}", arousal.value()));
+    let proxy = if face.is_proxy && (valence.is_some() || arousal.is_some()) { " (proxy)" } else { "" };
+    let known: Vec<String> = [expression, valence, arousal].into_iter().flatten().collect();
+    format!("{}{proxy}", known.join(", "))
 }
 
 /// The contract's `images`.
@@ -189,8 +192,8 @@ pub fn json(pictures: &[Picture]) -> Vec<serde_json::Value> {
                         "landmarks": landmarks,
                         "expression": face.expression.map(|e| e.to_string()),
                         "probabilities": probabilities,
-                        "valence": face.valence_arousal.map(|p| p.valence.value()),
-                        "arousal": face.valence_arousal.map(|p| p.arousal.value()),
+                        "valence": face.valence.map(Valence::value),
+                        "arousal": face.arousal.map(Arousal::value),
                         "is_proxy": face.is_proxy,
                     })
                 })
@@ -223,12 +226,11 @@ impl Table {
 
     /// Adds a face; a head that the model lacks leaves its fields empty.
     pub fn add(&mut self, name: &str, face: &Prediction) -> anyhow::Result<()> {
-        let point = face.valence_arousal;
         let mut row = vec![
             name.to_owned(),
             face.expression.map(|e| e.to_string()).unwrap_or_default(),
-            point.map(|p| p.valence.value().to_string()).unwrap_or_default(),
-            point.map(|p| p.arousal.value().to_string()).unwrap_or_default(),
+            face.valence.map(|valence| valence.value().to_string()).unwrap_or_default(),
+            face.arousal.map(|arousal| arousal.value().to_string()).unwrap_or_default(),
         ];
         row.extend(face.probabilities.iter().map(|(_, p)| p.to_string()));
         Ok(self.writer.write_record(row)?)

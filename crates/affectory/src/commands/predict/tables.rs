@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use affectory_core::Expression;
+use affectory_core::{Arousal, Expression, Valence};
 use affectory_learn::{Prediction, Predictor};
 use affectory_release::rows::{ColumnType, Field, RowTable};
 use affectory_video::FaceNow;
@@ -140,9 +140,9 @@ impl VideoTables {
             row.push(float(face.smooth.probability(*label)));
         }
         row.extend(affect(&face.raw));
-        row.push(match face.smooth.valence_arousal {
-            Some(_) => Field::Bool(face.smooth.is_proxy),
-            None => Field::Null,
+        row.push(match (face.smooth.valence, face.smooth.arousal) {
+            (None, None) => Field::Null,
+            _ => Field::Bool(face.smooth.is_proxy),
         });
         row
     }
@@ -195,11 +195,10 @@ fn columns(labels: &[Expression]) -> Vec<(String, ColumnType)> {
 /// Expression, valence, arousal.
 fn affect(prediction: &Prediction) -> [Field<'static>; 3] {
     let float = |value: Option<f32>| value.map_or(Field::Null, Field::Float);
-    let point = prediction.valence_arousal;
     [
         prediction.expression.map_or(Field::Null, |label| Field::Text(label.name())),
-        float(point.map(|point| point.valence.value())),
-        float(point.map(|point| point.arousal.value())),
+        float(prediction.valence.map(Valence::value)),
+        float(prediction.arousal.map(Arousal::value)),
     ]
 }
 
