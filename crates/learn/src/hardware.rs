@@ -12,8 +12,9 @@ pub enum Hardware {
     /// All cores, by our own operations: the same seed gives the same bits.
     #[default]
     Cpu,
-    /// The graphics processor of this number, from 0, by burn's operations (feature `wgpu`). What depends on the
-    /// order of a sum differs in its last bits from one run to the next.
+    /// The graphics processor of this number, from 0, by burn's operations (features `cuda` and `wgpu`; with both, NVIDIA's
+    /// are used by CUDA if there are any, and else all by wgpu). What depends on the order of a sum differs in its last bits
+    /// from one run to the next.
     Gpu(usize),
 }
 
@@ -30,18 +31,25 @@ impl Hardware {
     }
 }
 
-#[cfg(not(feature = "wgpu"))]
+#[cfg(not(any(feature = "cuda", feature = "wgpu")))]
 fn gpu(_number: usize) -> Result<Device, LearnError> {
-    let advice = "this build knows no GPU: cargo build --release --features wgpu";
+    let advice = "this build knows no GPU: cargo build --release --features cuda (NVIDIA) or wgpu (any)";
     Err(LearnError::Hardware(advice.into()))
 }
 
 /// The one of this number in burn's order.
-#[cfg(feature = "wgpu")]
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
 fn gpu(number: usize) -> Result<Device, LearnError> {
     use burn::tensor::DeviceType;
 
-    let all: Vec<Device> = Device::enumerate(DeviceType::Wgpu).into_iter().collect();
+    let ways = [
+        #[cfg(feature = "cuda")]
+        DeviceType::Cuda,
+        #[cfg(feature = "wgpu")]
+        DeviceType::Wgpu,
+    ];
+    let mut found = ways.into_iter().map(|way| Device::enumerate(way).into_vec());
+    let all = found.find(|devices| !devices.is_empty()).unwrap_or_default();
     let n_found = all.len();
     let device = all.into_iter().nth(number).ok_or_else(|| {
         LearnError::Hardware(match n_found {
@@ -82,6 +90,6 @@ mod tests {
             assert!(named(wrong).unwrap_err().to_string().contains("not cpu, gpu"), "{wrong}");
         }
         let absent = Hardware::Gpu(99).device().unwrap_err().to_string();
-        assert!(absent.contains("--features wgpu") || absent.contains("the system offers"), "{absent}");
+        assert!(absent.contains("--features") || absent.contains("the system offers"), "{absent}");
     }
 }

@@ -1,8 +1,9 @@
 //! Does a network learn on a graphics processor what it learns on the CPU, and go on there and back?
 //!
-//! A software Vulkan (Debian: mesa-vulkan-drivers) will do. `cargo test --features wgpu --test gpu`.
+//! A software Vulkan (Debian: mesa-vulkan-drivers) will do. `cargo test --features wgpu --test gpu`; on NVIDIA's
+//! also with `cuda`.
 
-#![cfg(feature = "wgpu")]
+#![cfg(any(feature = "cuda", feature = "wgpu"))]
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
 use std::collections::HashMap;
