@@ -34,6 +34,8 @@ pub struct SearchRow {
     pub n_pages: u64,
     /// Hits recorded.
     pub n_hits: u64,
+    /// Hits recorded of all searches of the question, this one's among them.
+    pub query_hits: u64,
     /// Failed attempts since the last page.
     pub attempts: u32,
 }
@@ -90,6 +92,19 @@ pub struct SearchFailure {
     pub reason: String,
     /// When to ask again, ms UTC; `None`: never, the search is over.
     pub again_ms: Option<i64>,
+}
+
+/// Why searches of one provider failed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SearchFailureCount {
+    /// The provider.
+    pub provider: String,
+    /// `open` where they are to be tried again, `failed` where not.
+    pub state: String,
+    /// What was wrong at the last attempt.
+    pub reason: String,
+    /// How many searches.
+    pub searches: u64,
 }
 
 /// An address to fetch.

@@ -42,7 +42,7 @@ pub use challenging::{
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
     NewHit, NewQuery, OldestOpen, OpenHost, OpenHosts, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow,
-    RecordedFetches, SearchCount, SearchFailure, SearchNext, SearchRow, Spending, YieldCount,
+    RecordedFetches, SearchCount, SearchFailure, SearchFailureCount, SearchNext, SearchRow, Spending, YieldCount,
 };
 pub use error::CatalogError;
 pub use exchange::{LogHead, LogOutcome, LoggedAnnotation, LoggedReference};

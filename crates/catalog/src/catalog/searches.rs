@@ -5,7 +5,8 @@ use affectory_core::SearchId;
 
 use super::candidates::insert_candidates;
 use crate::collection::{
-    NewHit, NewQuery, PageOutcome, QueryState, QuotaRow, SearchCount, SearchFailure, SearchNext, SearchRow, Spending,
+    NewHit, NewQuery, PageOutcome, QueryState, QuotaRow, SearchCount, SearchFailure, SearchFailureCount, SearchNext,
+    SearchRow, Spending,
 };
 use crate::database::{Row, Turn, Value, Work, batch};
 use crate::{Catalog, CatalogError};
@@ -83,7 +84,9 @@ impl Catalog {
         let Some(row) = rows.first() else { return Ok(None) };
         let queries = work
             .fetch(
-                "select provider, text, language, expression, negatives from query where id = $1",
+                "select provider, text, language, expression, negatives,
+                        (select cast(sum(n_hits) as bigint) from search where query_id = query.id)
+                 from query where id = $1",
                 vec![row.int(6)?.into()],
             )
             .await
@@ -99,6 +102,7 @@ impl Catalog {
             cursor: row.optional_text(2)?,
             n_pages: row.count(3)?,
             n_hits: row.count(4)?,
+            query_hits: query.count(5)?,
             attempts: row.unsigned(5)?,
         }))
     }
@@ -340,6 +344,52 @@ impl Catalog {
         .await
         .map_err(failed())?;
         work.commit().await.map_err(failed())
+    }
+
+    /// Ends all searches of a search's query that are open: what they have found is enough.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn end_query(&self, search: SearchId) -> Result<(), CatalogError> {
+        let failed = || CatalogError::database("end a query's searches");
+        let mut work = self.database.write().await.map_err(failed())?;
+        work.execute(
+            "update search set state = 'done', due_ms = null, cursor = null, worker = null, lease_end_ms = 0
+             where state = 'open' and query_id = (select query_id from search where id = $1)",
+            vec![search.0.into()],
+        )
+        .await
+        .map_err(failed())?;
+        work.commit().await.map_err(failed())
+    }
+
+    /// Why searches failed whose last attempt did, by provider, the most frequent first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn count_search_failures(&self, limit: u32) -> Result<Vec<SearchFailureCount>, CatalogError> {
+        let failed = || CatalogError::database("count failed searches");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select provider, state, last_error, count(*) as n_searches from search
+                 where last_error is not null
+                 group by provider, state, last_error
+                 order by n_searches desc, provider, state, last_error limit $1",
+                vec![i64::from(limit).into()],
+            )
+            .await
+            .map_err(failed())?;
+        rows.iter()
+            .map(|row| {
+                Ok(SearchFailureCount {
+                    provider: row.text(0)?,
+                    state: row.text(1)?,
+                    reason: row.text(2)?,
+                    searches: row.count(3)?,
+                })
+            })
+            .collect()
     }
 
     /// How far the searches are, by provider, language and expression.

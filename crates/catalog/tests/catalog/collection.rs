@@ -91,9 +91,14 @@ async fn a_plan_recorded_twice_is_there_once_and_every_query_gets_its_first_page
             .record_page((again.id, "w"), &[], &SearchNext::Split(vec!["a".into(), "b".into()]), None, 51)
             .await
             .unwrap();
-        assert_eq!(claimed(&catalog, "w", 60).await.slice, "a");
+        let slice = claimed(&catalog, "w", 60).await;
+        assert_eq!((slice.slice.as_str(), slice.n_hits, slice.query_hits), ("a", 0, 2));
         let counts = &catalog.count_searches().await.unwrap()[0];
         assert_eq!((counts.queries, counts.open, counts.pages, counts.hits), (3, 2, 4, 4));
+        // Enough of this query: its other slice is not asked, either.
+        catalog.end_query(slice.id).await.unwrap();
+        assert_eq!(catalog.next_search_due("p").await.unwrap(), None);
+        assert!(catalog.claim_search("p", "w", 70, 1000).await.unwrap().is_none());
     }
 }
 
@@ -114,6 +119,9 @@ async fn a_search_whose_lease_ended_is_not_recorded_by_its_late_worker() {
         let over = SearchFailure { reason: "refused".into(), again_ms: None };
         catalog.record_search_failure((search.id, "other"), &over).await.unwrap();
         assert_eq!(catalog.next_search_due("p").await.unwrap(), None);
+        let why = &catalog.count_search_failures(9).await.unwrap()[..];
+        let [why] = why else { panic!("{why:?}") };
+        assert_eq!((why.state.as_str(), why.reason.as_str(), why.searches), ("failed", "refused", 1));
     }
 }
 
