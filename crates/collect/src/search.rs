@@ -149,7 +149,6 @@ impl Turn<'_> {
                 }
                 continue;
             };
-            let key = (search.id, self.request.worker.as_str());
             let limits = self.provider.limits();
             let name = self.provider.name();
             match self.catalog.spend_quota(name, limits.daily_budget.into(), limits.pause_ms, now_ms).await? {
@@ -162,6 +161,11 @@ impl Turn<'_> {
                 }
                 Spending::Spent => {
                     self.catalog.return_search(key, (now_ms.div_euclid(DAY_MS) + 1) * DAY_MS).await?;
+            if limits.wanted.is_some_and(|wanted| search.query_hits >= wanted.into()) {
+                self.catalog.end_query(search.id).await?;
+                continue;
+            }
+            let key = (search.id, self.request.worker.as_str());
                     summary.ended_early = Some("the day's budget is spent".into());
                     return Ok(summary);
                 }
@@ -209,7 +213,9 @@ impl Turn<'_> {
         for part in &page.partial {
             tracing::warn!(provider = self.provider.name(), "a part of the answer is missing: {part}");
         }
-        let hits: Vec<NewHit> = page.hits.iter().filter_map(|hit| self.new_hit(hit)).collect();
+        let mut hits: Vec<NewHit> = page.hits.iter().filter_map(|hit| self.new_hit(hit)).collect();
+        let rest = self.provider.limits().wanted.map(|wanted| u64::from(wanted).saturating_sub(search.query_hits));
+        hits.truncate(rest.and_then(|rest| usize::try_from(rest).ok()).unwrap_or(usize::MAX));
         summary.left_out += u64::from(page.skipped.values().sum::<u32>()) + page.partial.len() as u64;
         summary.left_out += (page.hits.len() - hits.len()) as u64;
         let now_ms = (self.now_ms)();
@@ -228,7 +234,10 @@ impl Turn<'_> {
     fn next(&self, search: &SearchRow, page: &Page, now_ms: i64) -> SearchNext {
         let limits = self.provider.limits();
         let cap = u64::from(limits.max_results);
-        if limits.slices_by_upload_date && search.cursor.is_none() && page.total.is_some_and(|total| total > cap) {
+        // Who wants no more than the provider hands out needs no slices.
+        let is_capped =
+            page.total.is_some_and(|total| total > cap) && limits.wanted.is_none_or(|wanted| u64::from(wanted) > cap);
+        if limits.slices_by_upload_date && search.cursor.is_none() && is_capped {
             let whole = || UploadSlice::new(FIRST_UPLOAD_MS, now_ms.div_euclid(DAY_MS) * DAY_MS + DAY_MS).ok();
             let span = if search.slice.is_empty() { whole() } else { search.slice.parse().ok() };
             let parts = span.map(|span| plan_slices(span, page.total.unwrap_or(0), cap)).unwrap_or_default();

@@ -109,7 +109,7 @@ impl ProviderKind {
             ProviderKind::Google => (1_000, 100, google::MAX_RESULTS),
         };
         let slices_by_upload_date = matches!(self, ProviderKind::Flickr);
-        ProviderLimits { pause_ms, daily_budget, max_results, slices_by_upload_date }
+        ProviderLimits { pause_ms, daily_budget, max_results, wanted: None, slices_by_upload_date }
     }
 }
 
@@ -174,6 +174,7 @@ pub fn build_provider(
         key_env: variable,
         limits,
         safe_search: provider.safe_search.unwrap_or(settings.safe_search),
+    limits.wanted = provider.max_results;
         licenses: provider.licenses.clone().unwrap_or_else(|| settings.licenses.clone()),
     };
     Ok(match provider.kind {

@@ -25,7 +25,13 @@ pub(super) fn account(max_results: u32) -> Account {
         base: Url::parse("http://127.0.0.1:1/base/").unwrap(),
         key: Secret::new("id:sesame+sesame\n"),
         key_env: Some("AFFECTORY_TEST_KEY".to_owned()),
-        limits: ProviderLimits { pause_ms: 0, daily_budget: 100, max_results, slices_by_upload_date: true },
+        limits: ProviderLimits {
+            pause_ms: 0,
+            daily_budget: 100,
+            max_results,
+            wanted: None,
+            slices_by_upload_date: true,
+        },
         safe_search: SafeSearch::Moderate,
         licenses: Vec::new(),
     }

@@ -109,8 +109,10 @@ pub struct ProviderLimits {
     pub pause_ms: u64,
     /// Requests a day (UTC).
     pub daily_budget: u32,
-    /// Results of one query, over all its pages.
+    /// Results of one search, over all its pages: as many as the provider hands out, or fewer where the settings say so.
     pub max_results: u32,
+    /// Results of one query, over all its slices; `None`: all that there are.
+    pub wanted: Option<u32>,
     /// Whether [`Ask::slice`] is understood, so that [`plan_slices`] gets past `max_results`.
     pub slices_by_upload_date: bool,
 }

@@ -24,7 +24,7 @@ pub struct ProviderSettings {
     /// SearXNG: engines to ask. SerpApi: the one engine to ask.
     #[serde(default)]
     pub engines: Vec<String>,
-    /// Results of one query, below the provider's own cap.
+    /// Results of one query. Above the provider's own cap they need upload dates to slice by.
     pub max_results: Option<u32>,
     /// SearXNG: pages of one query.
     pub max_pages: Option<u32>,
