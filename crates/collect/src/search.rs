@@ -24,6 +24,9 @@ const FIRST_BACKOFF_MS: i64 = 15_000;
 /// Longest wait between two attempts that is ours to choose.
 const MAX_BACKOFF_MS: i64 = 60 * 60 * 1000;
 
+/// The first wait for a quota of which nobody says when it is there again; it doubles each time.
+const FIRST_QUOTA_WAIT_MS: i64 = 60_000;
+
 /// How long a stop may have to wait for us to notice.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -126,10 +129,18 @@ struct Turn<'a> {
 /// A token and when it ends, ms UTC.
 type HeldToken = Option<(Secret, i64)>;
 
+/// What a turn knows of its provider from one request to the next.
+#[derive(Default)]
+struct Held {
+    token: HeldToken,
+    /// Answers in a row that said no more than that the quota is spent.
+    n_refusals: u32,
+}
+
 impl Turn<'_> {
     async fn run(self) -> Result<SearchSummary, CollectError> {
         let mut summary = SearchSummary { provider: self.provider.name().to_owned(), ..SearchSummary::default() };
-        let mut token: HeldToken = None;
+        let mut held = Held::default();
         loop {
             if self.stop.is_requested() {
                 summary.ended_early = Some("stopped".into());
@@ -170,10 +181,13 @@ impl Turn<'_> {
                     return Ok(summary);
                 }
             }
-            match self.page(&search, &mut token).await {
-                Ok(page) => self.record(&search, page, &mut summary).await?,
+            match self.page(&search, &mut held.token).await {
+                Ok(page) => {
+                    held.n_refusals = 0;
+                    self.record(&search, page, &mut summary).await?;
+                }
                 Err(failure) => {
-                    if let Some(reason) = self.fail(&search, &failure, &mut token, &mut summary).await? {
+                    if let Some(reason) = self.fail(&search, &failure, &mut held, &mut summary).await? {
                         summary.ended_early = Some(reason);
                         return Ok(summary);
                     }
@@ -273,7 +287,7 @@ impl Turn<'_> {
         &self,
         search: &SearchRow,
         failure: &ProviderFailure,
-        token: &mut HeldToken,
+        held: &mut Held,
         summary: &mut SearchSummary,
     ) -> Result<Option<String>, CollectError> {
         summary.failures += 1;
@@ -289,8 +303,8 @@ impl Turn<'_> {
                 Ok(Some(failure.to_string()))
             }
             NextStep::WaitForQuota { after_ms } => {
-                let tomorrow_ms = (now_ms.div_euclid(DAY_MS) + 1) * DAY_MS - now_ms;
-                let wait_ms = after_ms.unwrap_or(tomorrow_ms);
+                let wait_ms = after_ms.unwrap_or_else(|| quota_wait_ms(held.n_refusals, now_ms));
+                held.n_refusals += 1;
                 self.catalog.return_search(key, now_ms + wait_ms).await?;
                 if wait_ms > self.request.patience_ms {
                     return Ok(Some(failure.to_string()));
@@ -300,7 +314,7 @@ impl Turn<'_> {
                 Ok(None)
             }
             NextStep::RenewToken => {
-                *token = None;
+                held.token = None;
                 let step = if search.attempts + 1 < MAX_ATTEMPTS { again(0) } else { over() };
                 self.catalog.record_search_failure(key, &step).await?;
                 Ok(None)
@@ -333,9 +347,30 @@ impl Turn<'_> {
 
 /// A provider that did not answer at all may do so later.
 fn unreachable_provider(failure: &crate::FetchFailure) -> ProviderFailure {
+/// How long a provider is left alone that says its quota is spent, and not until when, `n_refusals` times in a row before:
+/// it doubles from a minute, for it may be the quota of a second, and ends with the day, for it may be the day's.
+fn quota_wait_ms(n_refusals: u32, now_ms: i64) -> i64 {
+    let tomorrow_ms = DAY_MS - now_ms.rem_euclid(DAY_MS);
+    (FIRST_QUOTA_WAIT_MS << n_refusals.min(12)).min(tomorrow_ms.max(FIRST_QUOTA_WAIT_MS))
+}
+
     ProviderFailure::Busy { retry_after_ms: None, message: failure.to_string() }
 }
 
 fn refused(reason: &dyn std::fmt::Display) -> ProviderFailure {
     ProviderFailure::Refused { message: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A quota of a minute must not cost a day, and one of a day must not be asked for all day long.
+    #[test]
+    fn a_spent_quota_is_waited_for_from_a_minute_up_to_the_next_day() {
+        let noon_ms = 20_000 * DAY_MS + DAY_MS / 2;
+        let minutes = [0, 1, 2, 9, 10, 60].map(|n_refusals| quota_wait_ms(n_refusals, noon_ms) / 60_000);
+        assert_eq!(minutes, [1, 2, 4, 512, 12 * 60, 12 * 60]);
+        assert_eq!(quota_wait_ms(5, noon_ms + DAY_MS / 2 - 1), 60_000, "never less than a minute");
+    }
 }
