@@ -111,7 +111,6 @@ pub async fn fetch(
         client: client.clone(),
         store: place.store.clone(),
         limits: Limits { max_bytes: settings.max_bytes, ..Limits::default() },
-        settings: settings.clone(),
         withdrawn,
     });
     let mut run = Run {

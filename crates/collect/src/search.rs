@@ -161,6 +161,11 @@ impl Turn<'_> {
                 continue;
             };
             let limits = self.provider.limits();
+            if limits.wanted.is_some_and(|wanted| search.query_hits >= wanted.into()) {
+                self.catalog.end_query(search.id).await?;
+                continue;
+            }
+            let key = (search.id, self.request.worker.as_str());
             let name = self.provider.name();
             match self.catalog.spend_quota(name, limits.daily_budget.into(), limits.pause_ms, now_ms).await? {
                 Spending::Granted => {}
@@ -172,11 +177,6 @@ impl Turn<'_> {
                 }
                 Spending::Spent => {
                     self.catalog.return_search(key, (now_ms.div_euclid(DAY_MS) + 1) * DAY_MS).await?;
-            if limits.wanted.is_some_and(|wanted| search.query_hits >= wanted.into()) {
-                self.catalog.end_query(search.id).await?;
-                continue;
-            }
-            let key = (search.id, self.request.worker.as_str());
                     summary.ended_early = Some("the day's budget is spent".into());
                     return Ok(summary);
                 }
@@ -262,10 +262,12 @@ impl Turn<'_> {
         page.next.clone().map_or(SearchNext::Done, SearchNext::Page)
     }
 
-    /// `None` for what must not be fetched: an excluded host, an address that is none.
+    /// `None` for what must not be fetched: an image of an excluded host or on a page of one (whose pictures mostly lie
+    /// somewhere else), an address that is none.
     fn new_hit(&self, hit: &Hit) -> Option<NewHit> {
         let url = normalize(hit.image_url.as_str(), None).ok()?;
-        if self.fetch.excludes(url.host_str()?) {
+        let page_host = hit.page_url.as_ref().and_then(|page| page.host_str());
+        if self.fetch.excludes(url.host_str()?) || page_host.is_some_and(|host| self.fetch.excludes(host)) {
             return None;
         }
         Some(NewHit {
@@ -345,8 +347,6 @@ impl Turn<'_> {
     }
 }
 
-/// A provider that did not answer at all may do so later.
-fn unreachable_provider(failure: &crate::FetchFailure) -> ProviderFailure {
 /// How long a provider is left alone that says its quota is spent, and not until when, `n_refusals` times in a row before:
 /// it doubles from a minute, for it may be the quota of a second, and ends with the day, for it may be the day's.
 fn quota_wait_ms(n_refusals: u32, now_ms: i64) -> i64 {
@@ -354,6 +354,8 @@ fn quota_wait_ms(n_refusals: u32, now_ms: i64) -> i64 {
     (FIRST_QUOTA_WAIT_MS << n_refusals.min(12)).min(tomorrow_ms.max(FIRST_QUOTA_WAIT_MS))
 }
 
+/// A provider that did not answer at all may do so later.
+fn unreachable_provider(failure: &crate::FetchFailure) -> ProviderFailure {
     ProviderFailure::Busy { retry_after_ms: None, message: failure.to_string() }
 }
 

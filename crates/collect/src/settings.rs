@@ -211,6 +211,7 @@ impl CollectSettings {
     }
 }
 
+            excluded_hosts: fetch.excluded_hosts.clone(),
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,14 +7,13 @@ use affectory_core::Sha256Hex;
 use affectory_imaging::{ImagingError, Limits, read_header, sha256};
 use tokio::time::{Duration, Instant};
 
-use crate::{Client, FetchFailure, FetchSettings, Fetched, Validators, normalize};
+use crate::{Client, FetchFailure, Fetched, Validators, normalize};
 
 /// What a fetch needs, shared by all that are under way.
 pub(super) struct Hand {
     pub(super) client: Client,
     pub(super) store: ImageStore,
     pub(super) limits: Limits,
-    pub(super) settings: FetchSettings,
     pub(super) withdrawn: HashSet<Sha256Hex>,
 }
 
@@ -69,10 +68,6 @@ impl Hand {
             Fetched::Image(fetched) => fetched,
             Fetched::NotModified { final_url } => return Ok(Got::Unchanged { final_url: final_url.into() }),
         };
-        if fetched.final_url.host_str().is_some_and(|host| self.settings.excludes(host)) {
-            let reason = format!("it leads to {}, from where nothing is taken", fetched.final_url);
-            return Err(Fault::Refused { class: "excluded-host", reason });
-        }
         let header = read_header(&fetched.bytes, &self.limits)
             .map_err(|error| Fault::Refused { class: class_of(&error), reason: error.to_string() })?;
         if !self.withdrawn.is_empty() && self.withdrawn.contains(&sha256(&fetched.bytes)) {

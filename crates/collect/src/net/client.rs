@@ -19,6 +19,7 @@ use super::settings::ClientSettings;
 use super::transport::{Transport, accepting, header_text, retry_after};
 use super::url::parse;
 use super::x_robots_tag::forbidding_rule;
+use crate::Host;
 
 /// What `imaging` decodes; a server that converts pictures had better not choose AVIF.
 const IMAGES: &str = "image/jpeg, image/png, image/webp, image/gif;q=0.8, image/bmp;q=0.8, */*;q=0.1";
@@ -133,6 +134,7 @@ impl Shared {
     async fn fetch(&self, url: &Url, validators: Option<&Validators>) -> Result<Fetched, FetchFailure> {
         let mut trail = Trail::start(parse(url.as_str(), None)?, self.settings.max_redirects);
         loop {
+            self.check_host(&trail.url)?;
             self.check_robots(&trail.url).await?;
             let response = self.transport.ask(&trail.url, image_headers(validators)).await?;
             match redirect_target(&trail.url, &response)? {
@@ -181,6 +183,16 @@ impl Shared {
         let texts: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         let rule = forbidding_rule(texts.iter().map(AsRef::as_ref), &self.settings.product_token);
         rule.filter(|_| self.settings.respect_x_robots_tag)
+    }
+
+    /// Refuses what leads to a host from which nothing is taken, before it is asked.
+    fn check_host(&self, url: &Url) -> Result<(), FetchFailure> {
+        match url.host_str() {
+            Some(host) if Host::covers(&self.settings.excluded_hosts, host) => {
+                Err(FetchFailure::ExcludedHost(url.as_str().into()))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     async fn check_robots(&self, url: &Url) -> Result<(), FetchFailure> {

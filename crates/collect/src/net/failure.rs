@@ -57,6 +57,9 @@ pub enum FetchFailure {
     /// The URL, or the target of a redirect, must not be asked for.
     #[error("refused URL: {0}")]
     RefusedUrl(#[from] UrlRefusal),
+    /// A host from which nothing is taken, by the settings.
+    #[error("it leads to {0}, from where nothing is taken")]
+    ExcludedHost(String),
     /// The host is, or its name leads only to, an address that is not of the public internet.
     #[error("host `{host}` leads to {kind} address {address}")]
     ForbiddenAddress {
@@ -212,6 +215,7 @@ impl FetchFailure {
         match self {
             FetchFailure::RefusedUrl(UrlRefusal::Scheme(_)) => "forbidden-scheme",
             FetchFailure::RefusedUrl(_) => "bad-url",
+            FetchFailure::ExcludedHost(_) => "excluded-host",
             FetchFailure::ForbiddenAddress { .. } => "forbidden-address",
             FetchFailure::Dns { .. } => "dns",
             FetchFailure::DnsTimeout { .. } => "timeout-dns",
@@ -261,6 +265,7 @@ impl FetchFailure {
             // 501 and 505 are about what the server can do, not about its day.
             FetchFailure::ServerStatus { status, .. } => !matches!(status, 501 | 505),
             FetchFailure::RefusedUrl(_)
+            | FetchFailure::ExcludedHost(_)
             | FetchFailure::ForbiddenAddress { .. }
             | FetchFailure::Tls(_)
             | FetchFailure::TooLarge { .. }

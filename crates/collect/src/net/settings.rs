@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::address::Network;
 use super::failure::NetError;
+use crate::Host;
 
 /// Every knob of the [`Client`](super::client::Client), with its default.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct ClientSettings {
     pub respect_x_robots_tag: bool,
     /// Networks that may be connected to although they are private or loopback; default none.
     pub open_networks: Vec<Network>,
+    /// Hosts, with everything below them, that are not asked for a picture, be it after a redirect; default none.
+    pub excluded_hosts: Vec<Host>,
     /// Most redirects of one fetch; default 5.
     pub max_redirects: usize,
     /// Most bytes of a picture; default 64 MiB, as `imaging` decodes.
@@ -70,6 +73,7 @@ impl Default for ClientSettings {
             max_redirects: 5,
             max_body_bytes: 64 << 20,
             max_bodies_bytes: 256 << 20,
+            excluded_hosts: Vec::new(),
             max_headers: 100,
             max_header_bytes: 32 << 10,
             resolve_timeout: Duration::from_secs(5),

@@ -74,10 +74,7 @@ impl Default for FetchSettings {
 impl FetchSettings {
     /// Whether nothing is taken from this host: it is excluded, or lies below one that is.
     pub fn excludes(&self, host: &str) -> bool {
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        self.excluded_hosts.iter().any(|excluded| {
-            host.strip_suffix(&excluded.0).is_some_and(|below| below.is_empty() || below.ends_with('.'))
-        })
+        Host::covers(&self.excluded_hosts, host)
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
@@ -105,6 +102,14 @@ impl Host {
     /// As compared with.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a host is one of these, or lies below one.
+    pub(crate) fn covers(hosts: &[Host], host: &str) -> bool {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        hosts
+            .iter()
+            .any(|known| host.strip_suffix(&known.0).is_some_and(|below| below.is_empty() || below.ends_with('.')))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use affectory_collect::{AddressKind, Client, ClientSettings, FetchFailure, Lookup};
+use affectory_collect::{AddressKind, Client, ClientSettings, FetchFailure, Host, Lookup};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
@@ -94,6 +94,24 @@ async fn redirects_into_forbidden_places_are_refused() {
     ] {
         assert_eq!(fetch(&server.url(&format!("/to?{target}"))).await.unwrap_err().class(), class, "{target}");
     }
+}
+
+/// The settings say that nothing is taken from there: then it is not asked, either, nor for its robots.txt.
+#[tokio::test]
+async fn a_redirect_to_an_excluded_host_ends_before_that_is_asked() {
+    let server = Server::start(|request| match request.path.strip_prefix("/to?") {
+        Some(target) => Reply::redirect(target),
+        None if request.path == "/robots.txt" => Reply::status(404),
+        None => Reply::body(jpeg(100)),
+    })
+    .await;
+    let excluded_hosts = vec![Host::try_from("localhost".to_owned()).unwrap()];
+    let client = Client::new(ClientSettings { excluded_hosts, ..settings() }).unwrap();
+    let excluded = format!("http://stock.localhost:{}/x", server.port());
+    for url in [server.url(&format!("/to?{excluded}")), server.url(&format!("/to?/to?{excluded}")), excluded] {
+        assert_eq!(fetch_with(&client, &url).await.unwrap_err().class(), "excluded-host", "{url}");
+    }
+    assert_eq!((server.count("/x"), server.count("/robots.txt")), (0, 1));
 }
 
 #[tokio::test]
