@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Files and sockets that nothing here needs more of: `collect` at its most has some 40,000 open.
+const MOST_DESCRIPTORS: u64 = 65_536;
+
 /// The time.
 #[expect(clippy::disallowed_methods, reason = "the binary's one reading of the clock; rooms take it as a parameter")]
 pub fn now() -> SystemTime {
@@ -47,6 +52,22 @@ pub fn smtp_password() -> Option<String> {
 #[expect(clippy::disallowed_methods, reason = "the binary's one reading of the current directory")]
 pub fn current_dir() -> std::io::Result<PathBuf> {
     std::env::current_dir()
+}
+
+/// Lets this process open as many files and sockets as the system allows. What a shell starts may often open 1,024, kept
+/// low for programs that cannot count further.
+pub fn raise_descriptor_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.unwrap_or(MOST_DESCRIPTORS).min(MOST_DESCRIPTORS);
+    if current.is_some_and(|current| current < wanted) {
+        // Where the system refuses, what there is has to do; whoever needs many asks how many there are.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+    }
+}
+
+/// How many files and sockets this process may have open; `None`: any number.
+pub fn descriptor_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }
 
 /// Names this process on this host so that a lease can tell whether its holder still lives.

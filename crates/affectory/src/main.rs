@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     };
     terminal::start_logging(cli.verbose, way);
     terminal::keep_quiet_over_pictures();
+    environment::raise_descriptor_limit();
     affectory_catalog::name_this_process(&name);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

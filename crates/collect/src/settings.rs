@@ -9,6 +9,7 @@ use url::Url;
 use crate::ClientSettings;
 use crate::provider::{License, SafeSearch};
 
+mod descriptors;
 mod entry;
 mod faces;
 mod fetch;
@@ -217,6 +218,8 @@ mod tests {
     use super::*;
     use crate::provider::{ProviderKind, build_providers};
 
+            // Twice as many as `fetch` works at, at a time: what is still needed is not closed.
+            max_idle_sites: fetch.concurrency as usize * 4,
     fn parse(text: &str) -> Result<CollectSettings, SettingsError> {
         CollectSettings::parse(Path::new("collect.toml"), text)
     }

@@ -10,13 +10,13 @@ pub(super) use run::{describe_fetched, free_the_dead};
 use std::collections::BTreeSet;
 
 use affectory_catalog::Project;
-use affectory_collect::{CollectSettings, Keywords, PlanOptions, plan_table, record_plan};
+use affectory_collect::{ClientSettings, CollectSettings, Keywords, PlanOptions, plan_table, record_plan};
 use affectory_core::Expression;
 use anyhow::{Context as _, bail};
 
 use super::{Context, shown};
 use crate::cli::{CollectCommand, CollectPlan, CollectRetry};
-use crate::environment::now_ms;
+use crate::environment::{descriptor_limit, now_ms};
 use crate::failure::printable;
 
 /// Whom to ask and how to fetch, in the project's folder.
@@ -44,6 +44,21 @@ pub(super) fn settings_of(project: &Project) -> anyhow::Result<CollectSettings> 
 }
 
 async fn plan(context: &Context, args: &CollectPlan) -> anyhow::Result<()> {
+/// The client of these settings. Both are lowered to what this process may open.
+pub(super) fn client_that_fits(settings: &mut CollectSettings) -> anyhow::Result<ClientSettings> {
+    let mut client = settings.client()?;
+    if let Some(limit) = descriptor_limit()
+        && let Some(asked) = settings.fetch.fit_descriptors(&mut client, limit)
+    {
+        tracing::warn!(
+            "{asked} fetches at once need more than the {limit} files and sockets that this process may open: {} at once \
+             instead; raise that limit (`ulimit -Hn`, LimitNOFILE= of a service) or lower concurrency in {SETTINGS_FILE}",
+            settings.fetch.concurrency
+        );
+    }
+    Ok(client)
+}
+
     let project = if args.show { None } else { Some(context.open().await?) };
     let keywords = match &project {
         Some(project) => Keywords::with_folder(&project.root.join(KEYWORDS_FOLDER))?,

@@ -77,7 +77,7 @@ pub async fn dispatch_work(context: &Context, args: &DispatchArgs) -> anyhow::Re
 pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
     let project = context.open().await?;
     let queue = connect(&project).await?;
-    let settings = collect::settings_of(&project)?;
+    let mut settings = collect::settings_of(&project)?;
     let stages = match &args.stages[..] {
         [] => WorkStage::ALL.to_vec(),
         chosen => chosen.iter().map(stage).collect(),
@@ -95,7 +95,7 @@ pub async fn work(context: &Context, args: &WorkerArgs) -> anyhow::Result<()> {
     }
     // Who only looks at what is here needs to tell nobody who they are.
     let client = match stages.contains(&WorkStage::Fetch) {
-        true => Some(Client::new(settings.client()?)?),
+        true => Some(Client::new(collect::client_that_fits(&mut settings)?)?),
         false => None,
     };
     let request = FetchRequest { worker: worker_id(), patience_ms: 0, seed: args.seed };

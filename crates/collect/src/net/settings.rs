@@ -51,6 +51,9 @@ pub struct ClientSettings {
     pub idle_timeout: Duration,
     /// Most idle connections kept for one host; default 4.
     pub max_idle_per_host: usize,
+    /// Most sites (scheme, host and port) whose connections are kept; with one more, all that are idle are closed. So no
+    /// more connections are open than `max_idle_sites` times `max_idle_per_host`, and those in use; default 256.
+    pub max_idle_sites: usize,
     /// How long a robots.txt is believed; default 24 h, the most that RFC 9309 allows.
     pub robots_lifetime: Duration,
     /// How long an unreachable robots.txt is not asked for again, and its site's URLs all end the same way without a
@@ -70,10 +73,10 @@ impl Default for ClientSettings {
             respect_robots: true,
             respect_x_robots_tag: true,
             open_networks: Vec::new(),
+            excluded_hosts: Vec::new(),
             max_redirects: 5,
             max_body_bytes: 64 << 20,
             max_bodies_bytes: 256 << 20,
-            excluded_hosts: Vec::new(),
             max_headers: 100,
             max_header_bytes: 32 << 10,
             resolve_timeout: Duration::from_secs(5),
@@ -85,6 +88,7 @@ impl Default for ClientSettings {
             total_timeout: Duration::from_secs(240),
             idle_timeout: Duration::from_secs(15),
             max_idle_per_host: 4,
+            max_idle_sites: 256,
             robots_lifetime: Duration::from_secs(24 * 3600),
             robots_retry: Duration::from_secs(60),
             robots_max_origins: 20_000,

@@ -1,23 +1,32 @@
 //! How is one request sent and its answer's head received, with a guard on the address and a deadline on each phase?
 
+use std::collections::HashSet;
 use std::error::Error as StdError;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, redirect};
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use super::address::check_address;
 use super::failure::{FetchFailure, NetError, RetryAfter};
 use super::resolver::{GuardedResolver, Lookup, ResolveRefusal};
 use super::settings::ClientSettings;
 
-/// One connection pool and what it may do.
+/// Connections and what they may do.
 pub(crate) struct Transport {
-    http: reqwest::Client,
+    pool: Mutex<Pool>,
+    tls: rustls::ClientConfig,
+    lookup: Arc<dyn Lookup>,
     settings: Arc<ClientSettings>,
+}
+
+/// One connection pool, and the sites whose connections it may hold.
+struct Pool {
+    http: reqwest::Client,
+    sites: HashSet<String>,
 }
 
 impl Transport {
@@ -30,30 +39,26 @@ impl Transport {
         settings: Arc<ClientSettings>,
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, NetError> {
-        let resolver = GuardedResolver {
-            lookup,
-            open_networks: settings.open_networks.clone(),
-            timeout: settings.resolve_timeout,
-        };
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls_config(roots)?)
-            .dns_resolver(resolver)
-            .no_proxy() // a proxy would resolve names by itself
-            .redirect(redirect::Policy::none()) // each hop has to pass the guards
-            .referer(false)
-            .user_agent(settings.user_agent())
-            .connect_timeout(settings.connect_timeout)
-            .pool_idle_timeout(settings.idle_timeout)
-            .pool_max_idle_per_host(settings.max_idle_per_host)
-            .http1_max_headers(settings.max_headers)
-            .http2_max_header_list_size(settings.max_header_bytes)
-            // A connection that died quietly would otherwise take each request on it along.
-            .http2_keep_alive_interval(settings.progress_window)
-            .http2_keep_alive_timeout(settings.progress_window)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|e| NetError::Setup(reason(&e)))?;
-        Ok(Self { http, settings })
+        let tls = tls_config(roots)?;
+        let pool = Mutex::new(Pool { http: http(&settings, &tls, &lookup)?, sites: HashSet::new() });
+        Ok(Self { pool, tls, lookup, settings })
+    }
+
+    /// The pool for a request to this site. Nothing else bounds how many sites have idle connections, each a file
+    /// descriptor: a pool that has met too many makes way for an empty one. What is in use there comes to its end.
+    fn http_for(&self, url: &Url) -> reqwest::Client {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let site = &url[..Position::BeforePath];
+        if !pool.sites.contains(site) {
+            if pool.sites.len() >= self.settings.max_idle_sites.max(1)
+                // It could be set up once, so it can be again; else more stay open for their idle time.
+                && let Ok(http) = http(&self.settings, &self.tls, &self.lookup)
+            {
+                *pool = Pool { http, sites: HashSet::new() };
+            }
+            pool.sites.insert(site.to_owned());
+        }
+        pool.http.clone()
     }
 
     /// Sends a GET and waits for the head of its answer, which is within limits and whose body is not encoded.
@@ -69,9 +74,10 @@ impl Transport {
         form: Option<String>,
     ) -> Result<Response, FetchFailure> {
         self.check_literal(url)?;
+        let http = self.http_for(url);
         let request = match form {
-            None => self.http.get(url.clone()),
-            Some(form) => self.http.post(url.clone()).body(form),
+            None => http.get(url.clone()),
+            Some(form) => http.post(url.clone()).body(form),
         };
         let sending = request.headers(headers).send();
         // The connector ends itself after its own share, so what is left here is the wait for the head.
@@ -112,6 +118,36 @@ impl Transport {
             None => Ok(()),
         }
     }
+}
+
+fn http(
+    settings: &ClientSettings,
+    tls: &rustls::ClientConfig,
+    lookup: &Arc<dyn Lookup>,
+) -> Result<reqwest::Client, NetError> {
+    let resolver = GuardedResolver {
+        lookup: Arc::clone(lookup),
+        open_networks: settings.open_networks.clone(),
+        timeout: settings.resolve_timeout,
+    };
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .dns_resolver(resolver)
+        .no_proxy() // a proxy would resolve names by itself
+        .redirect(redirect::Policy::none()) // each hop has to pass the guards
+        .referer(false)
+        .user_agent(settings.user_agent())
+        .connect_timeout(settings.connect_timeout)
+        .pool_idle_timeout(settings.idle_timeout)
+        .pool_max_idle_per_host(settings.max_idle_per_host)
+        .http1_max_headers(settings.max_headers)
+        .http2_max_header_list_size(settings.max_header_bytes)
+        // A connection that died quietly would otherwise take each request on it along.
+        .http2_keep_alive_interval(settings.progress_window)
+        .http2_keep_alive_timeout(settings.progress_window)
+        .tcp_nodelay(true)
+        .build()
+        .map_err(|e| NetError::Setup(reason(&e)))
 }
 
 /// The one header that each request has besides its user agent.

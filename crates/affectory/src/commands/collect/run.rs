@@ -12,15 +12,15 @@ use affectory_faces::{CatalogImages, ScanSummary, scan};
 use anyhow::{Context as _, bail};
 
 use super::super::{Context, faces, shown};
-use super::{SETTINGS_FILE, settings_of};
+use super::{SETTINGS_FILE, client_that_fits, settings_of};
 use crate::cli::CollectRun;
 use crate::environment::{now_ms, variable, worker_id, worker_is_alive};
 use crate::failure::printable;
 
 pub(super) async fn run(context: &Context, args: &CollectRun) -> anyhow::Result<()> {
     let project = context.open().await?;
-    let settings = settings_of(&project)?;
-    let client_settings = settings.client()?;
+    let mut settings = settings_of(&project)?;
+    let client_settings = client_that_fits(&mut settings)?;
     let providers: Vec<Box<dyn SearchProvider>> =
         if args.no_search { Vec::new() } else { build_providers(&settings, variable)? };
     if providers.is_empty() && !args.no_search {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use affectory_collect::ClientSettings;
+use affectory_collect::{Client, ClientSettings};
 use futures::future::join_all;
 
 use super::{class_of, client, fetch, fetch_with, head, head_and, jpeg, settings};
@@ -78,6 +78,20 @@ async fn headers_have_a_limit() {
     assert_eq!(class_of(settings.clone(), endless).await, "headers-too-large");
     assert_eq!(class_of(settings.clone(), Reply::Raw(b"220 mail ready\r\n\r\n".to_vec())).await, "protocol");
     assert_eq!(class_of(settings, Reply::Raw(Vec::new())).await, "connect");
+}
+
+/// Each idle connection is an open file: with thousands of hosts they would be all that a process may have.
+#[tokio::test]
+async fn connections_are_kept_for_as_many_sites_as_the_settings_say() {
+    for (max_idle_sites, n_connections) in [(2, 2), (1, 4)] {
+        let server = Server::always(Reply::body(jpeg(100))).await;
+        let settings = ClientSettings { max_idle_sites, respect_robots: false, ..settings() };
+        let client = Client::new(settings).unwrap();
+        for host in ["127.0.0.1", "localhost", "127.0.0.1", "localhost"] {
+            fetch_with(&client, &format!("http://{host}:{}/x", server.port())).await.unwrap();
+        }
+        assert_eq!(server.n_connections(), n_connections, "{max_idle_sites}");
+    }
 }
 
 #[tokio::test]
