@@ -1,6 +1,6 @@
 //! What do the commands take that find images and bring them here?
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -27,7 +27,7 @@ pub enum CollectCommand {
 
 #[derive(Debug, Args)]
 pub struct CollectPlan {
-    /// Languages such as en,de [default: all]
+    /// Languages such as en,de [default: all]. A file keywords/CODE.toml in the project's folder adds one
     #[arg(long, value_delimiter = ',', value_name = "CODES")]
     pub languages: Vec<String>,
     /// Expressions such as fear,contempt [default: all eight]
@@ -35,7 +35,7 @@ pub struct CollectPlan {
     pub expressions: Vec<String>,
     /// At most so many queries for each expression in each language
     #[arg(long)]
-    pub limit: Option<usize>,
+    pub limit: Option<NonZeroUsize>,
     /// Fixes which queries a limit takes
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -8,6 +8,7 @@ mod status;
 pub(super) use run::{describe_fetched, free_the_dead};
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 
 use affectory_catalog::Project;
 use affectory_collect::{ClientSettings, CollectSettings, Keywords, PlanOptions, plan_table, record_plan};
@@ -60,15 +61,15 @@ pub(super) fn client_that_fits(settings: &mut CollectSettings) -> anyhow::Result
 }
 
     let project = if args.show { None } else { Some(context.open().await?) };
-    let keywords = match &project {
-        Some(project) => Keywords::with_folder(&project.root.join(KEYWORDS_FOLDER))?,
-        None => Keywords::bundled()?,
+    // To look at a plan no project is needed; one that is there adds its languages.
+    let keywords = match context.dir() {
+        Ok(folder) => Keywords::with_folder(&folder.join(KEYWORDS_FOLDER))?,
+        Err(_) => Keywords::bundled()?,
     };
-    let expressions: Result<Vec<Expression>, _> = args.expressions.iter().map(|name| name.parse()).collect();
     let options = PlanOptions {
         languages: args.languages.clone(),
-        expressions: expressions.context("--expressions")?,
-        limit: args.limit,
+        expressions: args.expressions.iter().map(|name| plannable(name)).collect::<anyhow::Result<_>>()?,
+        limit: args.limit.map(NonZeroUsize::get),
         seed: args.seed,
     };
     let queries = keywords.plan(&options)?;
@@ -97,6 +98,16 @@ pub(super) fn client_that_fits(settings: &mut CollectSettings) -> anyhow::Result
         };
     }
     context.print(&text, &json)
+}
+
+/// The expression of that name, if faces can be looked for by it.
+fn plannable(name: &str) -> anyhow::Result<Expression> {
+    let plannable = || Expression::ALL.into_iter().filter(|expression| expression.is_affective());
+    let named = name.parse().ok().filter(|expression| plannable().any(|known| known == *expression));
+    named.with_context(|| {
+        let known: Vec<&str> = plannable().map(Expression::name).collect();
+        format!("no queries are there for `{}`: --expressions takes {}", printable(name), known.join(", "))
+    })
 }
 
 async fn retry(context: &Context, args: &CollectRetry) -> anyhow::Result<()> {

@@ -165,7 +165,9 @@ pub enum KeywordError {
         other: PathBuf,
     },
     /// A plan for a language that there is not.
-    #[error("no keyword file for language `{found}` (there are: {known})")]
+    #[error(
+        "no keyword file for language `{found}` (there are: {known}); a file keywords/{found}.toml in the project's folder adds it"
+    )]
     UnknownLanguage {
         /// The code asked for.
         found: String,

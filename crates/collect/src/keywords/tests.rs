@@ -190,7 +190,11 @@ fn a_file_in_the_labs_folder_adds_a_language_or_replaces_one() {
     assert!(Keywords::with_folder(&folder.path().join("nowhere")).is_ok());
     let unknown = PlanOptions { languages: vec!["xx".to_owned()], ..PlanOptions::default() };
     let error = keywords.plan(&unknown).expect_err("no such language").to_string();
-    assert_eq!(error, "no keyword file for language `xx` (there are: en, es, pt, de, ar, fa, hsb)");
+    assert_eq!(
+        error,
+        "no keyword file for language `xx` (there are: en, es, pt, de, ar, fa, hsb); \
+         a file keywords/xx.toml in the project's folder adds it"
+    );
 }
 
 #[test]
