@@ -44,7 +44,6 @@ pub(super) fn settings_of(project: &Project) -> anyhow::Result<CollectSettings> 
     if path.exists() { Ok(CollectSettings::load(&path)?) } else { Ok(CollectSettings::default()) }
 }
 
-async fn plan(context: &Context, args: &CollectPlan) -> anyhow::Result<()> {
 /// The client of these settings. Both are lowered to what this process may open.
 pub(super) fn client_that_fits(settings: &mut CollectSettings) -> anyhow::Result<ClientSettings> {
     let mut client = settings.client()?;
@@ -60,6 +59,7 @@ pub(super) fn client_that_fits(settings: &mut CollectSettings) -> anyhow::Result
     Ok(client)
 }
 
+async fn plan(context: &Context, args: &CollectPlan) -> anyhow::Result<()> {
     let project = if args.show { None } else { Some(context.open().await?) };
     // To look at a plan no project is needed; one that is there adds its languages.
     let keywords = match context.dir() {
@@ -122,22 +122,33 @@ async fn retry(context: &Context, args: &CollectRetry) -> anyhow::Result<()> {
 }
 
 /// The catalogue's outcome classes that are meant by these words: themselves, their beginnings, or a status without
-/// `http-`.
+/// `http-`. A word that fits nothing is only told, unless none fits.
 async fn fitting_outcomes(project: &Project, wanted: &[String]) -> anyhow::Result<Vec<String>> {
     // One class can stand under several states.
     let known: BTreeSet<String> =
         project.catalog.count_outcomes().await?.into_iter().filter_map(|row| row.outcome).collect();
     let mut chosen: BTreeSet<&String> = BTreeSet::new();
+    let mut unknown: Vec<String> = Vec::new();
     for wanted in wanted {
         let fits = |outcome: &&String| {
             outcome.starts_with(wanted.as_str()) || outcome.strip_prefix("http-") == Some(wanted.as_str())
         };
         let fitting: Vec<&String> = known.iter().filter(fits).collect();
         if fitting.is_empty() {
-            let list: Vec<&str> = known.iter().map(String::as_str).collect();
-            bail!("no address ended in `{}` (there are: {})", printable(wanted), list.join(", "));
+            unknown.push(format!("`{}`", printable(wanted)));
         }
         chosen.extend(fitting);
+    }
+    let unknown = unknown.join(", ");
+    if known.is_empty() {
+        bail!("no address ended in {unknown}: none was fetched yet; next: affectory collect run");
+    }
+    let list: Vec<&str> = known.iter().map(String::as_str).collect();
+    if chosen.is_empty() {
+        bail!("no address ended in {unknown} (there are: {})", list.join(", "));
+    }
+    if !unknown.is_empty() {
+        tracing::warn!("no address ended in {unknown} (there are: {})", list.join(", "));
     }
     Ok(chosen.into_iter().cloned().collect())
 }
