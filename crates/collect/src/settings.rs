@@ -129,6 +129,22 @@ struct Document {
     faces: Option<Spanned<FacesSettings>>,
 }
 
+/// What people call a key in a file where none belongs.
+const KEY_NAMES: [&str; 4] = ["key", "api_key", "token", "secret"];
+
+/// The TOML reader's words, or better ones for the mistakes that are made.
+fn what_to_do(text: &str, message: &str) -> String {
+    if KEY_NAMES.iter().any(|name| message.starts_with(&format!("unknown field `{name}`"))) {
+        return "a key never stands in this file: put it into an environment variable and name that with key_env"
+            .into();
+    }
+    let is_single = |table: toml::Table| table.get("provider").is_some_and(toml::Value::is_table);
+    if toml::from_str(text).is_ok_and(is_single) {
+        return "there may be several providers, so each begins with [[provider]], in double brackets".into();
+    }
+    message.trim().replace('\n', ", ")
+}
+
 impl CollectSettings {
     /// Reads the settings from a file.
     ///
@@ -152,7 +168,7 @@ impl CollectSettings {
         };
         // Not the error's own text: it quotes the line, and somebody may have written a key there.
         let document: Document = toml::from_str(text)
-            .map_err(|e| invalid(e.span().map_or(0, |span| span.start), e.message().trim().replace('\n', ", ")))?;
+            .map_err(|e| invalid(e.span().map_or(0, |span| span.start), what_to_do(text, e.message())))?;
         let mut settings = CollectSettings {
             contact: document.contact,
             safe_search: document.safe_search,
@@ -195,12 +211,15 @@ impl CollectSettings {
             contact: Some(contact.as_str().to_owned()),
             respect_robots: fetch.respect_robots,
             open_networks: fetch.open_networks.clone(),
+            excluded_hosts: fetch.excluded_hosts.clone(),
             max_redirects: fetch.max_redirects as usize,
             max_body_bytes: fetch.max_bytes,
             connect_timeout: defaults.connect_timeout.min(total_timeout),
             headers_timeout: defaults.headers_timeout.min(total_timeout),
             body_timeout: defaults.body_timeout.min(total_timeout),
             max_idle_per_host: fetch.per_host as usize,
+            // Twice as many as `fetch` works at, at a time: what is still needed is not closed.
+            max_idle_sites: fetch.concurrency as usize * 4,
             total_timeout,
             ..defaults
         })
@@ -212,14 +231,11 @@ impl CollectSettings {
     }
 }
 
-            excluded_hosts: fetch.excluded_hosts.clone(),
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::provider::{ProviderKind, build_providers};
 
-            // Twice as many as `fetch` works at, at a time: what is still needed is not closed.
-            max_idle_sites: fetch.concurrency as usize * 4,
     fn parse(text: &str) -> Result<CollectSettings, SettingsError> {
         CollectSettings::parse(Path::new("collect.toml"), text)
     }
@@ -256,6 +272,7 @@ mod tests {
         );
         for text in [
             text.replace("key =", "api_key ="),
+            text.replace("key =", "token ="),
             text.replace("key =", "key_env ="),
             text.replace("key =", "base_url ="),
             text.replace("\"sesame\"", "sesame"),
@@ -271,6 +288,8 @@ mod tests {
             "contact = \"me\"",
             "kontact = 1",
             "[[provider]]\nkind = \"searxng\"",
+            "safe_search = \"off\"\n[provider]\nkind = \"flickr\"",
+            "[[provider]]\nkind = \"flickr\"\nkey_enf = \"X\"",
             "[[provider]]\nkind = \"flickr\"\n\n[[provider]]\nkind = \"flickr\"",
             "[[provider]]\nkind = \"serpapi\"\nengines = [\"google_images\", \"bing_images\"]",
             "licenses = [\"by\"]\n[[provider]]\nkind = \"brave\"",
@@ -287,6 +306,8 @@ mod tests {
             "collect.toml:1: contact is a mail address or the address of a web page, such as \"you@example.org\"\n\
              collect.toml:1: unknown field `kontact`, expected one of `contact`, `safe_search`, `licenses`, `provider`, `fetch`, `faces`\n\
              collect.toml:1: searxng needs base_url: the address of your instance\n\
+             collect.toml:2: there may be several providers, so each begins with [[provider]], in double brackets\n\
+             collect.toml:3: unknown field `key_enf`, expected one of `kind`, `name`, `base_url`, `key_env`, `daily_budget`, `pause_ms`, `engines`, `max_results`, `max_pages`, `engine_id`, `safe_search`, `licenses`\n\
              collect.toml:4: there are two providers `flickr`: give this one a name\n\
              collect.toml:1: serpapi asks one engine a [[provider]]: google_images, bing_images or yahoo_images\n\
              collect.toml:2: brave cannot leave out other licences: write licenses = [] here to take what it finds\n\

@@ -1,6 +1,5 @@
 //! What may one `[[provider]]` say?
 
-use serde::de::{Deserialize, Deserializer, Error as _};
 use url::Url;
 
 use crate::provider::{Engine, KeyNeed, License, ProviderKind, SafeSearch};
@@ -34,9 +33,6 @@ pub struct ProviderSettings {
     pub safe_search: Option<SafeSearch>,
     /// Instead of the general ones.
     pub licenses: Option<Vec<License>>,
-    /// Never there: its presence is an error that says where keys belong.
-    #[serde(default, rename = "key", alias = "api_key", alias = "token", alias = "secret")]
-    _key: Option<KeyInTheFile>,
 }
 
 impl ProviderSettings {
@@ -169,17 +165,5 @@ impl TryFrom<String> for BaseUrl {
         Url::parse(&text).ok().filter(is_plain).map(BaseUrl).ok_or_else(|| {
             "base_url is an address such as \"https://search.example.org\", without user, query and fragment".to_owned()
         })
-    }
-}
-
-/// A key where none belongs.
-#[derive(Debug, Clone, PartialEq)]
-enum KeyInTheFile {}
-
-impl<'de> Deserialize<'de> for KeyInTheFile {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(D::Error::custom(
-            "a key never stands in this file: put it into an environment variable and name that with key_env",
-        ))
     }
 }

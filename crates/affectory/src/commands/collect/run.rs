@@ -29,6 +29,9 @@ pub(super) async fn run(context: &Context, args: &CollectRun) -> anyhow::Result<
             shown(&project.root.join(SETTINGS_FILE))
         );
     }
+    if !args.no_search {
+        check_plan(&project, &providers).await?;
+    }
     let finder = if args.no_faces { None } else { Some(faces::finder(&args.detector, settings.faces.min_px)?) };
     free_the_dead(&project).await?;
     if let Some(finder) = &finder {
@@ -88,6 +91,24 @@ pub(super) async fn run(context: &Context, args: &CollectRun) -> anyhow::Result<
     context.print(&text, &serde_json::json!({ "searches": searches, "fetched": fetched, "faces": faces }))?;
     if context.stop.is_requested() {
         bail!("stopped before the end: the same command goes on from here");
+    }
+    Ok(())
+}
+
+/// Refuses a search for which nothing was planned, and names providers that have nothing to do.
+async fn check_plan(project: &Project, providers: &[Box<dyn SearchProvider>]) -> anyhow::Result<()> {
+    let planned = project.catalog.count_searches().await?;
+    let is_idle = |name: &&str| !planned.iter().any(|row| row.provider == *name);
+    let idle: Vec<&str> = providers.iter().map(|provider| provider.name()).filter(is_idle).collect();
+    if idle.len() == providers.len() {
+        bail!(
+            "no query is on the list for {}: put some there with `affectory collect plan`, or fetch what was found before \
+             with --no-search",
+            idle.join(", ")
+        );
+    }
+    if !idle.is_empty() {
+        tracing::warn!("no query is on the list for {}: `affectory collect plan` puts them there", idle.join(", "));
     }
     Ok(())
 }
