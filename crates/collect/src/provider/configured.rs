@@ -113,6 +113,14 @@ impl ProviderKind {
     }
 }
 
+impl ProviderSettings {
+    /// Requests a day (UTC). `key` looks up an environment variable.
+    pub fn budget(&self, key: impl Fn(&str) -> Option<String>) -> u32 {
+        let has_key = self.key_variable().and_then(|variable| key(&variable)).is_some_and(|key| !key.trim().is_empty());
+        self.daily_budget.unwrap_or_else(|| self.kind.limits(has_key).daily_budget)
+    }
+}
+
 /// Whether a provider is asked with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyNeed {
@@ -166,6 +174,7 @@ pub fn build_provider(
     let mut limits = provider.kind.limits(key.is_some());
     limits.pause_ms = provider.pause_ms.unwrap_or(limits.pause_ms);
     limits.daily_budget = provider.daily_budget.unwrap_or(limits.daily_budget);
+    limits.wanted = provider.max_results;
     limits.max_results = limits.max_results.min(provider.max_results.unwrap_or(u32::MAX));
     let account = Account {
         name: provider.name().to_owned(),
@@ -174,7 +183,6 @@ pub fn build_provider(
         key_env: variable,
         limits,
         safe_search: provider.safe_search.unwrap_or(settings.safe_search),
-    limits.wanted = provider.max_results;
         licenses: provider.licenses.clone().unwrap_or_else(|| settings.licenses.clone()),
     };
     Ok(match provider.kind {

@@ -1,16 +1,22 @@
 //! `affectory collect status` and `list`: how far is it, how fast does it go, and how did each address end?
 
-use affectory_catalog::{CandidateState, PaceRow, QueryState};
+use affectory_catalog::{CandidateState, PaceRow, QueryState, QuotaRow, SearchFailureCount};
+use affectory_collect::CollectSettings;
 use affectory_core::CandidateId;
 
 use super::super::Context;
-use super::fitting_outcomes;
+use super::{fitting_outcomes, settings_of};
 use crate::cli::{CollectList, CollectStatus};
-use crate::environment::now_ms;
+use crate::environment::{now_ms, variable};
 use crate::failure::printable;
 
 /// Over how long the pace is looked at.
 const PACE_WINDOW_MS: i64 = 10 * 60_000;
+
+/// Reasons of failed searches that are shown, the most frequent first.
+const MOST_REASONS: u32 = 10;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Addresses that are listed in one go.
 const LIST_PAGE: u32 = 5_000;
@@ -24,6 +30,7 @@ pub(super) async fn status(context: &Context, args: &CollectStatus) -> anyhow::R
     let outcomes = project.catalog.count_outcomes().await?;
     let yields = project.catalog.count_yield().await?;
     let quota = project.catalog.list_quota().await?;
+    let failures = project.catalog.count_search_failures(MOST_REASONS).await?;
     if searches.is_empty() && !context.is_json {
         return context.print_text("no query is on the list yet: put some there with `affectory collect plan`");
     }
@@ -40,6 +47,11 @@ pub(super) async fn status(context: &Context, args: &CollectStatus) -> anyhow::R
     for (label, [queries, open, failed, pages, hits]) in lines {
         text += &format!("{label}  {queries:7}  {open:4}  {failed:6}  {pages:5}  {hits:8}\n");
     }
+    let now_ms = now_ms();
+    // Only the budgets come from there: a mistake in the file does not hide the rest.
+    let settings = settings_of(&project).unwrap_or_default();
+    let today = requests_of(&quota, now_ms.div_euclid(DAY_MS), &settings);
+    describe_asking(&mut text, &today, &failures);
     text += "\nengine                expression  addresses   fetched\n";
     let mut by_engine: Vec<(String, [u64; 2])> = Vec::new();
     for row in &yields {
@@ -61,14 +73,65 @@ pub(super) async fn status(context: &Context, args: &CollectStatus) -> anyhow::R
         let state = if row.state == "new" { "waiting" } else { &row.state };
         text += &format!("{:9}  {state}: {}\n", row.candidates, row.outcome.as_deref().unwrap_or("not tried yet"));
     }
-    let now_ms = now_ms();
     let pace = project.catalog.list_pace(now_ms - PACE_WINDOW_MS).await?;
     let waiting = outcomes.iter().filter(|row| row.state == "new").map(|row| row.candidates).sum();
     let pace = describe_pace(&mut text, &pace, waiting, now_ms);
+    let today: Vec<serde_json::Value> = today
+        .iter()
+        .map(|Requests { provider, requests, budget }| {
+            serde_json::json!({ "provider": provider, "requests": requests, "budget": budget })
+        })
+        .collect();
     let json = serde_json::json!({
         "searches": searches, "yield": yields, "outcomes": outcomes, "requests": quota, "pace": pace,
+        "today": today, "search_failures": failures,
     });
     context.print(&text, &json)
+}
+
+/// A provider's requests of a day; no budget where the settings name it no more.
+struct Requests {
+    provider: String,
+    requests: u64,
+    budget: Option<u32>,
+}
+
+/// What each provider was asked on this day, those of the settings first.
+fn requests_of(quota: &[QuotaRow], day: i64, settings: &CollectSettings) -> Vec<Requests> {
+    let asked: Vec<&QuotaRow> = quota.iter().filter(|row| row.day == day).collect();
+    let mut today: Vec<Requests> = settings
+        .providers
+        .iter()
+        .map(|provider| Requests {
+            provider: provider.name().to_owned(),
+            requests: asked.iter().find(|row| row.provider == provider.name()).map_or(0, |row| row.requests),
+            budget: Some(provider.budget(variable)),
+        })
+        .collect();
+    for row in asked {
+        if settings.provider(&row.provider).is_none() {
+            today.push(Requests { provider: row.provider.clone(), requests: row.requests, budget: None });
+        }
+    }
+    today
+}
+
+/// Says in `text` what was asked today, and why searches failed.
+fn describe_asking(text: &mut String, today: &[Requests], failures: &[SearchFailureCount]) {
+    if !today.is_empty() {
+        *text += "\nprovider      requests today (UTC)\n";
+    }
+    for Requests { provider, requests, budget } in today {
+        let of = budget.map(|budget| format!(" of {budget}")).unwrap_or_default();
+        *text += &format!("{provider:12}  {requests:8}{of}\n");
+    }
+    if !failures.is_empty() {
+        *text += "\nprovider      searches  why their last attempt failed\n";
+    }
+    for SearchFailureCount { provider, state, reason, searches } in failures {
+        let state = if state == "failed" { "given up" } else { "asked again later" };
+        *text += &format!("{provider:12}  {searches:8}  {state}: {}\n", printable(reason));
+    }
 }
 
 fn by_query(context: &Context, queries: &[QueryState]) -> anyhow::Result<()> {
