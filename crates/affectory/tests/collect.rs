@@ -35,20 +35,37 @@ fn json(project: &Path, args: &[&str]) -> serde_json::Value {
 /// Provider and image server in one: each query has twenty photographs of six hundred; of ten addresses one is gone and
 /// one is a web page.
 fn serve() -> String {
-    serve_with(|path, base| {
-        let (status, body) = answer(path, base);
+    serve_with(|asked, base| {
+        let (status, body) = answer(&asked.path, base);
         (status.to_owned(), body)
     })
 }
 
-/// What a server does with a path and its own address.
-type Answer = dyn Fn(&str, &str) -> (String, Vec<u8>) + Send + Sync;
+/// A request: its path with the query, and its header lines.
+struct Asked {
+    path: String,
+    head: Vec<String>,
+}
 
-/// A server whose answers (status line with further headers, body) follow from the path and its own address.
-fn serve_with(answer: impl Fn(&str, &str) -> (String, Vec<u8>) + Send + Sync + 'static) -> String {
+impl Asked {
+    /// Whether this header came along; its name in small letters.
+    fn has(&self, name: &str, value: &str) -> bool {
+        let is_it = |line: &String| {
+            line.split_once(':').is_some_and(|(n, v)| n.eq_ignore_ascii_case(name) && v.trim() == value)
+        };
+        self.head.iter().any(is_it)
+    }
+}
+
+/// What a server does with a request and its own address.
+type Answer = dyn Fn(&Asked, &str) -> (String, Vec<u8>) + Send + Sync;
+
+/// A server whose answers (status line with further headers, body) follow from the request and its own address. It hears
+/// all of loopback's addresses.
+fn serve_with(answer: impl Fn(&Asked, &str) -> (String, Vec<u8>) + Send + Sync + 'static) -> String {
     let answer: Arc<Answer> = Arc::new(answer);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let address = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
     let base = address.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
@@ -62,9 +79,9 @@ fn serve_with(answer: impl Fn(&str, &str) -> (String, Vec<u8>) + Send + Sync + '
 fn answer_all(mut stream: TcpStream, base: &str, answer: &Answer) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
     while let Some(first) = lines.next() {
-        while lines.next().is_some_and(|line| !line.is_empty()) {}
-        let path = first.split(' ').nth(1).unwrap_or_default();
-        let (status, body) = answer(path, base);
+        let head = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+        let asked = Asked { path: first.split(' ').nth(1).unwrap_or_default().to_owned(), head };
+        let (status, body) = answer(&asked, base);
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
         if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).is_err() {
             return;
@@ -211,7 +228,10 @@ fn a_collection_killed_twelve_times_ends_as_an_undisturbed_one() {
     assert!(run(&calm, &["collect", "report"]).status.success() && calm.join("report.html").exists());
     // Nothing is left to do, and a second look at what was gone is one command.
     assert_eq!(json(&wild, &["collect", "run"])["fetched"]["fetched"], 0);
-    assert!(json(&wild, &["collect", "retry", "--only", "gone"])["reopened"].as_u64() > Some(5));
+    let retried = run(&wild, &["--json", "collect", "retry", "--only", "gone,5xx"]);
+    let told: serde_json::Value = serde_json::from_slice(&retried.stdout).unwrap();
+    assert!(told["reopened"].as_u64() > Some(5));
+    assert!(String::from_utf8_lossy(&retried.stderr).contains("no address ended in `5xx`"), "and the rest is done");
 }
 
 /// A project with one query on its list that keeps no picture without a face of this size.
@@ -287,7 +307,8 @@ fn every_hostile_address_and_broken_file_has_its_class_in_the_catalogue() {
         }
     };
     let names = files.clone();
-    let server = serve_with(move |path, base| {
+    let server = serve_with(move |asked, base| {
+        let path = asked.path.as_str();
         if path.starts_with("/v1/search") {
             let hostile = HOSTILE_URLS.iter().map(|(url, _)| url.replace("BASE", base));
             let files = names.iter().enumerate().map(|(n, _)| format!("{base}/file/{n}"));
@@ -340,15 +361,135 @@ fn every_hostile_address_and_broken_file_has_its_class_in_the_catalogue() {
     }
 }
 
+/// A new project, as `init` leaves it, with these settings of collecting written into it afterwards.
+fn new_project(folder: &Path, name: &str, settings: &str) -> PathBuf {
+    let project = folder.join(name);
+    let mut init = Command::new(env!("CARGO_BIN_EXE_affectory"));
+    let init = init.args(["init", "--catalog", &catalogue::catalog()]).arg(&project).output().unwrap();
+    assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+    std::fs::write(project.join("collect.toml"), settings).unwrap();
+    project
+}
+
+/// Six hundred hosts with one picture each, and a process that may have 256 files and sockets open. Its idle connections
+/// used to take them all, and what the catalogue could not open ended the run.
+#[test]
+fn more_hosts_than_open_files_are_allowed_are_all_fetched() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve_with(|asked, base| {
+        if asked.path == "/robots.txt" {
+            return ("404 Not Found".into(), Vec::new());
+        }
+        if asked.path.starts_with("/v1/search") {
+            let page = asked.path.split('&').find_map(|pair| pair.strip_prefix("page=")?.parse::<u32>().ok()).unwrap();
+            let port = base.rsplit(':').next().unwrap();
+            let photos: Vec<_> = (0..75)
+                .map(|n| serde_json::json!({ "src": { "original": format!("http://127.0.{page}.{}:{port}/{n}.jpg", n + 1) } }))
+                .collect();
+            let next = (page < 8).then_some("more");
+            let body = serde_json::json!({ "photos": photos, "next_page": next });
+            return ("200 OK".into(), body.to_string().into());
+        }
+        let picture = affectory_imaging::RgbImage::filled(8, 8, [90, 60, 30]);
+        ("200 OK".into(), affectory_imaging::encode_png(&picture).unwrap())
+    });
+    for concurrency in [64, 2_000] {
+        let settings = format!(
+            "contact = \"lab@example.org\"\n[[provider]]\nkind = \"pexels\"\nbase_url = \"{server}\"\npause_ms = 0\n\
+             [fetch]\nconcurrency = {concurrency}\nopen_networks = [\"127.0.0.0/8\"]\n"
+        );
+        let project = new_project(folder.path(), &format!("p{concurrency}"), &settings);
+        json(&project, &["collect", "plan", "--limit", "1", "--languages", "en", "--expressions", "happy"]);
+        json(&project, &["collect", "run", "--no-fetch", "--no-faces"]);
+        let program =
+            affectory(&project, &["--json", "collect", "run", "--no-search", "--no-faces", "--patience", "0"]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n 256; exec \"$@\"", "sh"]).arg(program.get_program()).args(program.get_args());
+        let output = shell.env_remove("AFFECTORY_LOG").stdin(Stdio::null()).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        let done: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&done["fetched"]["fetched"], &done["fetched"]["postponed"]), (&600.into(), &0.into()), "{told}");
+        assert_eq!(told.contains("ulimit -Hn") && told.contains("64 at once"), concurrency > 64, "{told}");
+    }
+}
+
+/// What a paper's reader would do: a new project, two engines with a key each, and the report.
+#[test]
+fn a_new_user_collects_from_two_engines_and_reads_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = |n: u32| {
+        let shade = [(n * 40) as u8, 90, 60];
+        affectory_imaging::encode_png(&affectory_imaging::RgbImage::filled(32, 24, shade)).unwrap()
+    };
+    // Its own six photographs, of which one is gone; the other engine finds two of them as well.
+    let pexels = serve_with(move |asked, base| {
+        if asked.path.starts_with("/v1/search") {
+            if !asked.has("authorization", "sesame") {
+                return ("401 Unauthorized".into(), Vec::new());
+            }
+            let photo = |n: u32| serde_json::json!({ "url": format!("https://pages.example/{n}"), "src": { "original": format!("{base}/{n}.png") } });
+            let photos: Vec<_> = (1..=6).map(photo).collect();
+            return ("200 OK".into(), serde_json::json!({ "photos": photos }).to_string().into());
+        }
+        match asked.path.trim_start_matches('/').trim_end_matches(".png").parse::<u32>() {
+            Ok(n) if n < 6 => ("200 OK".into(), picture(n)),
+            _ => ("404 Not Found".into(), Vec::new()),
+        }
+    });
+    let shared = pexels.clone();
+    let brave = serve_with(move |asked, base| {
+        if asked.path.starts_with("/res/v1/images/search") {
+            if !asked.has("x-subscription-token", "open") {
+                return ("401 Unauthorized".into(), Vec::new());
+            }
+            let urls = [format!("{shared}/1.png"), format!("{shared}/2.png"), format!("{base}/a.png")];
+            let results: Vec<_> = urls.iter().map(|url| serde_json::json!({ "properties": { "url": url } })).collect();
+            return ("200 OK".into(), serde_json::json!({ "results": results }).to_string().into());
+        }
+        // The same picture as one of the other engine's, at another address.
+        if asked.path == "/a.png" { ("200 OK".into(), picture(3)) } else { ("404 Not Found".into(), Vec::new()) }
+    });
+    let settings = format!(
+        "contact = \"lab@example.org\"\n[[provider]]\nkind = \"pexels\"\nbase_url = \"{pexels}\"\npause_ms = 0\n\
+         [[provider]]\nkind = \"brave\"\nbase_url = \"{brave}\"\nkey_env = \"OUR_BRAVE_KEY\"\npause_ms = 0\n\
+         [fetch]\npause_ms = 0\nopen_networks = [\"127.0.0.1\"]\n"
+    );
+    let project = new_project(folder.path(), "p", &settings);
+    let told = |args: &[&str]| {
+        let output = affectory(&project, args).env("OUR_BRAVE_KEY", "open").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!run(&project, &["collect", "run"]).status.success(), "there is no plan");
+    let plan = told(&["collect", "plan", "--limit", "1", "--languages", "en,fa", "--expressions", "happy,fear"]);
+    assert!(plan.contains("8 new queries on the list for pexels, brave"), "{plan}");
+    let done = told(&["collect", "run"]);
+    assert!(done.contains("pexels: 4 pages, 24 hits") && done.contains("brave: 4 pages, 12 hits"), "{done}");
+    let status = told(&["collect", "status"]);
+    assert!(status.contains("4 of 600") && status.contains("4 of 60\n"), "{status}");
+
+    let report: serde_json::Value = serde_json::from_str(&told(&["--json", "collect", "report"])).unwrap();
+    let count = |step: &serde_json::Value| step["count"].as_u64().unwrap();
+    let steps: Vec<u64> = report["steps"].as_array().unwrap().iter().map(count).collect();
+    // Hits, addresses, addresses tried, addresses with an image, images.
+    assert_eq!(steps[..5], [36, 7, 7, 6, 5], "{report}");
+    let by_engine = &report["crossings"][0];
+    assert_eq!(by_engine["rows"], serde_json::json!(["pexels", "brave"]), "{report}");
+    let found = serde_json::json!([{ "addresses": 6, "fetched": 5, "usable": 0 }, { "addresses": 3, "fetched": 3, "usable": 0 }]);
+    assert_eq!(by_engine["row_sums"], found, "{report}");
+    assert_eq!(report["copies"][1], serde_json::json!({ "addresses": 2, "images": 1 }), "{report}");
+    told(&["collect", "report"]);
+    let page = std::fs::read_to_string(project.join("report.html")).unwrap();
+    for part in ["pexels", "brave", "English", "Farsi", "happy", "fear", "gone"] {
+        assert!(page.contains(part), "{part} is not in the report");
+    }
+}
+
 #[test]
 fn what_is_missing_is_said_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
-    let project = folder.path().join("p");
-    Command::new(env!("CARGO_BIN_EXE_affectory"))
-        .args(["init", "--catalog", &catalogue::catalog()])
-        .arg(&project)
-        .output()
-        .unwrap();
+    let project = new_project(folder.path(), "p", affectory_collect::template());
     let refused = |args: &[&str]| {
         let output = run(&project, args);
         let line = String::from_utf8(output.stderr).unwrap();
@@ -361,8 +502,21 @@ fn what_is_missing_is_said_in_one_line() {
     std::fs::write(project.join("collect.toml"), "contact = \"lab@example.org\"\n[[provider]]\nkind = \"brave\"\n")
         .unwrap();
     assert!(refused(&["collect", "run"]).contains("AFFECTORY_BRAVE_KEY"));
-    assert!(refused(&["collect", "plan", "--languages", "xx"]).contains("xx"));
-    assert!(refused(&["collect", "retry", "--only", "timeout"]).contains("timeout"));
+    assert!(refused(&["collect", "plan", "--languages", "xx"]).contains("keywords/xx.toml"));
+    assert!(refused(&["collect", "plan", "--expressions", "none"]).contains("takes neutral, happy"));
+    assert!(!refused(&["collect", "plan", "--expressions", "hapy"]).contains("non-face"));
+    assert_eq!(run(&project, &["collect", "plan", "--limit", "0"]).status.code(), Some(2));
+    let retried = refused(&["collect", "retry", "--only", "timeout,5xx"]);
+    assert!(retried.contains("`timeout`, `5xx`") && !retried.contains("there are"), "{retried}");
     let shown = run(&project, &["collect", "plan", "--show"]);
     assert!(String::from_utf8_lossy(&shown.stdout).contains("5814"));
+    std::fs::write(project.join("collect.toml"), "contact = \"lab@example.org\"\n[[provider]]\nkind = \"pexels\"\n")
+        .unwrap();
+    assert!(refused(&["collect", "run"]).contains("affectory collect plan"));
+    // A lab's own language is shown before anything is on the list.
+    std::fs::create_dir(project.join("keywords")).unwrap();
+    let english = include_str!("../../collect/keywords/en.toml");
+    std::fs::write(project.join("keywords/hsb.toml"), english.replace("code = \"en\"", "code = \"hsb\"")).unwrap();
+    let shown = run(&project, &["collect", "plan", "--show", "--languages", "hsb"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("hsb"), "{}", String::from_utf8_lossy(&shown.stderr));
 }

@@ -4,5 +4,6 @@
 
 mod net;
 mod report;
+mod searching;
 mod stages;
 mod support;

@@ -5,22 +5,22 @@ use affectory_collect::{
     ApiClient, CatalogHosts, Client, CollectSettings, FetchPlace, FetchRequest, FetchSummary, Keywords, PlanOptions,
     SearchRequest, SearchSummary, build_providers, fetch, record_plan, search,
 };
-use affectory_core::{FaceId, Silent, Stop};
+use affectory_core::{Expression, FaceId, Silent, Stop};
 use affectory_imaging::{RgbImage, encode_jpeg};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::support::{Reply, Request, Server};
 
 /// A project, its settings, and a clock that jumps where a wait would be.
-struct Lab {
-    project: Project,
-    settings: CollectSettings,
-    clock_ms: AtomicI64,
+pub struct Lab {
+    pub project: Project,
+    pub settings: CollectSettings,
+    pub clock_ms: AtomicI64,
     _folder: tempfile::TempDir,
 }
 
 impl Lab {
-    async fn with(provider: &str) -> Lab {
+    pub async fn with(provider: &str) -> Lab {
         let folder = tempfile::tempdir().unwrap();
         let project = Project::init(&folder.path().join("p"), ProjectConfig::default()).await.unwrap();
         let text = format!(
@@ -31,18 +31,25 @@ impl Lab {
         Lab { project, settings, clock_ms: AtomicI64::new(1_000_000), _folder: folder }
     }
 
-    fn now_ms(&self) -> i64 {
+    pub fn now_ms(&self) -> i64 {
         self.clock_ms.load(Ordering::SeqCst)
     }
 
-    async fn plan(&self, limit: usize) -> u64 {
-        let options = PlanOptions { languages: vec!["de".into()], limit: Some(limit), ..PlanOptions::default() };
+    /// So many German queries for each expression and each provider.
+    pub async fn plan(&self, limit: usize) -> u64 {
+        self.plan_for(Vec::new(), limit).await
+    }
+
+    /// The same for some expressions.
+    pub async fn plan_for(&self, expressions: Vec<Expression>, limit: usize) -> u64 {
+        let languages = vec!["de".into()];
+        let options = PlanOptions { languages, expressions, limit: Some(limit), ..PlanOptions::default() };
         let plan = Keywords::bundled().unwrap().plan(&options).unwrap();
         let names: Vec<&str> = self.settings.providers.iter().map(|provider| provider.name()).collect();
         record_plan(&self.project.catalog, &names, &plan, self.now_ms()).await.unwrap()
     }
 
-    async fn search(&self) -> Vec<SearchSummary> {
+    pub async fn search(&self) -> Vec<SearchSummary> {
         let providers = build_providers(&self.settings, |_| Some("sesame".into())).unwrap();
         let api = ApiClient::new(&self.settings.client().unwrap()).unwrap();
         let request = SearchRequest { worker: "w".into(), patience_ms: 0 };
