@@ -7,7 +7,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
-#[path = "../../collect/benches/loopback/mod.rs"]
 #[expect(dead_code, reason = "only its nginx is wanted")]
 mod loopback;
 

@@ -7,16 +7,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
-#[path = "../../collect/benches/loopback/mod.rs"]
+#[path = "loopback/cost.rs"]
+mod cost;
 mod loopback;
-#[path = "../../collect/benches/loopback/pictures.rs"]
+#[path = "loopback/pictures.rs"]
 mod pictures;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use affectory_catalog::Project;
+use cost::timed;
 use loopback::{count_done, img2dataset, put_on_the_list, serve};
 use pictures::draw_photographs;
 
@@ -46,57 +47,6 @@ async fn main() {
         nginx.kill().unwrap();
         nginx.wait().unwrap();
     }
-}
-
-/// A command to its end.
-fn timed(command: &mut Command) -> Cost {
-    let cpu_before = cpu_of_children();
-    let began = Instant::now();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let pid = child.id();
-    let (over, is_over) = std::sync::mpsc::channel::<()>();
-    let watch = std::thread::spawn(move || {
-        let mut most_kib = 0;
-        while is_over.recv_timeout(Duration::from_millis(100)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            most_kib = resident_kib(pid).max(most_kib);
-        }
-        most_kib
-    });
-    let status = child.wait().unwrap();
-    let seconds = began.elapsed().as_secs_f64();
-    drop(over);
-    assert!(status.success(), "{command:?}: {status}");
-    Cost { seconds, cpu_seconds: cpu_of_children() - cpu_before, mb: watch.join().unwrap() / 1000 }
-}
-
-/// What a command took.
-struct Cost {
-    seconds: f64,
-    /// Of all its processes, on all cores.
-    cpu_seconds: f64,
-    /// The most resident memory that its processes had at a time.
-    mb: u64,
-}
-
-/// CPU seconds of all processes that ended below this one.
-fn cpu_of_children() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    // cutime and cstime, in ticks of 10 ms.
-    (fields[13].parse::<f64>().unwrap() + fields[14].parse::<f64>().unwrap()) / 100.0
-}
-
-/// Resident memory of a process and all below it.
-fn resident_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let of_line = |line: &str| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok();
-    let own = status.lines().find_map(of_line).unwrap_or(0);
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let children = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    let below: u64 = children
-        .map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).map(resident_kib).sum::<u64>())
-        .sum();
-    own + below
 }
 
 async fn ours(folder: &Path, urls: &[String]) {

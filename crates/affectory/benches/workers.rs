@@ -12,7 +12,6 @@
 
 #[path = "../tests/catalogue/mod.rs"]
 mod catalogue;
-#[path = "../../collect/benches/loopback/mod.rs"]
 #[expect(dead_code, reason = "only its nginx and its list of addresses are wanted")]
 mod loopback;
 mod prediction;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use affectory_catalog::{Project, Secrets};
 use affectory_imaging::{RgbImage, encode_jpeg};
 
-#[path = "../../../collect/benches/loopback/mod.rs"]
+#[path = "../../benches/loopback/mod.rs"]
 #[expect(dead_code, reason = "only its list of addresses is wanted")]
 mod loopback;
 

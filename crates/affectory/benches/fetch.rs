@@ -1,24 +1,25 @@
 //! How fast are originals fetched, hashed and kept beside img2dataset, on one loopback nginx and the same addresses?
 //!
-//! `cargo bench -p affectory-collect --bench fetch [N]` with Debian's nginx installed and `AFFECTORY_YARDSTICK_PYTHON`, a
-//! Python that has img2dataset. Wall time of the whole work on both sides: ours ends with everything in the catalogue and
-//! the store, img2dataset's (with its start, as a user meets it) with tar shards, without resizing.
+//! `cargo bench -p affectory --bench fetch [N]` with Debian's nginx installed and `AFFECTORY_YARDSTICK_PYTHON`, a Python
+//! that has img2dataset. Both sides: a whole command, wall time with its start. Ours is `collect run --no-search
+//! --no-faces` and ends with everything in the catalogue and the store; img2dataset ends with tar shards, without resizing.
+//! Memory: resident, all processes of a command, sampled ten times a second.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
+#[path = "loopback/cost.rs"]
+mod cost;
 mod loopback;
 #[path = "loopback/pictures.rs"]
 mod pictures;
 
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Instant;
+use std::process::Command;
 
-use affectory_catalog::{Project, ProjectConfig};
-use affectory_collect::{CatalogHosts, Client, CollectSettings, FetchPlace, FetchRequest, fetch};
-use affectory_core::{Silent, Stop};
+use affectory_catalog::Project;
 use affectory_imaging::{RgbImage, encode_jpeg};
-use loopback::{count_done, img2dataset, now_ms, put_on_the_list, serve};
+use cost::{Cost, timed};
+use loopback::{count_done, img2dataset, put_on_the_list, serve};
 use pictures::draw_photographs;
 use rand::{RngCore as _, SeedableRng as _};
 
@@ -49,14 +50,9 @@ async fn main() {
 async fn beside_each_other(folder: &Path, urls: &[String]) {
     let (mut ours_s, mut theirs_s) = (Vec::new(), [Vec::new(), Vec::new()]);
     for round in 1..=ROUNDS {
-        let cpu_before = cpu_seconds();
-        let seconds = ours(&folder.join(format!("project{round}")), urls).await;
-        let cpu = cpu_seconds() - cpu_before;
-        println!(
-            "affectory, round {round}: {seconds:.2} s, {:.0} images/s, {cpu:.2} s of CPU",
-            urls.len() as f64 / seconds
-        );
-        ours_s.push(seconds);
+        let cost = ours(&folder.join(format!("project{round}")), urls).await;
+        print(&format!("affectory, round {round}"), &cost, urls.len() as u64);
+        ours_s.push(cost.seconds);
         for (times, n_processes) in theirs_s.iter_mut().zip(["1", "2"]) {
             times.extend(theirs(folder, urls, n_processes, round));
         }
@@ -96,45 +92,33 @@ fn draw_noise(folder: &Path, n_images: usize) -> u64 {
     n_bytes
 }
 
-/// User and system time of this process so far, which tells more than the clock when the machine does other things, too.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    let ticks: f64 = [11, 12].iter().filter_map(|&at| fields.get(at)?.parse::<f64>().ok()).sum();
-    ticks / 100.0
+fn print(who: &str, cost: &Cost, n_images: u64) {
+    let Cost { seconds, cpu_seconds, mb } = cost;
+    let rate = n_images as f64 / seconds;
+    println!("{who}: {seconds:.2} s, {n_images} images, {rate:.0} images/s, {mb} MB, CPU {cpu_seconds:.2} s");
 }
 
-async fn ours(folder: &Path, urls: &[String]) -> f64 {
-    let project = Project::init(folder, ProjectConfig::default()).await.unwrap();
-    let text = "contact = \"lab@example.org\"\n[fetch]\nconcurrency = 64\nper_host = 64\npause_ms = 0\n\
-                open_networks = [\"127.0.0.1\"]\n";
-    let settings = CollectSettings::parse("collect.toml".as_ref(), text).unwrap();
+async fn ours(folder: &Path, urls: &[String]) -> Cost {
+    let affectory = || Command::new(env!("CARGO_BIN_EXE_affectory"));
+    timed(affectory().arg("init").arg(folder));
+    let settings = "contact = \"lab@example.org\"\n[fetch]\nconcurrency = 64\nper_host = 64\npause_ms = 0\n\
+                    open_networks = [\"127.0.0.1\"]\n";
+    std::fs::write(folder.join("collect.toml"), settings).unwrap();
+    let project = Project::open(folder).await.unwrap();
     put_on_the_list(&project, urls).await;
-    let began = Instant::now();
-    let client = Client::new(settings.client().unwrap()).unwrap();
-    let request = FetchRequest { worker: "w".into(), patience_ms: 0, seed: 1 };
-    let place = FetchPlace { catalog: &project.catalog, store: &project.store };
-    let mut hosts = CatalogHosts { catalog: &project.catalog, worker: "w" };
-    let source = (&mut hosts, || false);
-    let done =
-        fetch(place, &client, (&request, &settings.fetch), source, now_ms, (&Stop::default(), &Silent)).await.unwrap();
-    let seconds = began.elapsed().as_secs_f64();
-    assert_eq!(done.fetched, urls.len() as u64, "{done:?}");
-    seconds
+    let fetch = ["collect", "run", "--no-search", "--no-faces", "--patience", "0"];
+    let cost = timed(affectory().arg("--project").arg(folder).args(fetch));
+    let outcomes = project.catalog.count_outcomes().await.unwrap();
+    let n_fetched: u64 = outcomes.iter().filter(|row| row.state == "fetched").map(|row| row.candidates).sum();
+    assert_eq!(n_fetched, urls.len() as u64, "{outcomes:?}");
+    project.catalog.close().await;
+    cost
 }
 
 /// Seconds of the whole command, if there is one.
 fn theirs(folder: &Path, urls: &[String], n_processes: &str, round: u32) -> Option<f64> {
     let (mut command, output) = img2dataset(folder, urls, n_processes, round)?;
-    command.args(["--resize_mode=no", "--disable_all_reencoding=True"]).stdout(Stdio::null()).stderr(Stdio::null());
-    let began = Instant::now();
-    let status = command.status().unwrap();
-    let seconds = began.elapsed().as_secs_f64();
-    assert!(status.success(), "img2dataset failed");
-    let n_done = count_done(&output);
-    println!(
-        "img2dataset, {n_processes} processes x 64 threads: {seconds:.2} s, {n_done} images, {:.0} images/s",
-        n_done as f64 / seconds
-    );
-    Some(seconds)
+    let cost = timed(command.args(["--resize_mode=no", "--disable_all_reencoding=True"]));
+    print(&format!("img2dataset, {n_processes} processes x 64 threads"), &cost, count_done(&output));
+    Some(cost.seconds)
 }
