@@ -57,11 +57,11 @@ impl Recipe {
         match self.unread()[..] {
             [] => Ok(self),
             ref unread => {
-                let what = match self.method {
-                    Method::Network => "this network",
-                    Method::HogSvm | Method::IdentitySvm => "linear machines",
+                let reader = match self.method {
+                    Method::Network => "network of this kind",
+                    Method::HogSvm | Method::IdentitySvm => "linear machine of this kind",
                 };
-                let reason = format!("{} would change nothing: {what} never look at it", unread.join(", "));
+                let reason = format!("{} would change nothing: no {reader} looks at that", unread.join(", "));
                 Err(LearnError::Recipe { name: name.to_owned(), reason })
             }
         }
