@@ -7,19 +7,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
-#[path = "loopback/cost.rs"]
-mod cost;
+#[path = "loopback/command.rs"]
+mod command;
 mod loopback;
 #[path = "loopback/pictures.rs"]
 mod pictures;
 
 use std::path::Path;
-use std::process::Command;
 
-use affectory_catalog::Project;
 use affectory_imaging::{RgbImage, encode_jpeg};
-use cost::{Cost, timed};
-use loopback::{count_done, img2dataset, put_on_the_list, serve};
+use command::{Cost, affectory, project_with, timed};
+use loopback::{count_done, img2dataset, serve};
 use pictures::draw_photographs;
 use rand::{RngCore as _, SeedableRng as _};
 
@@ -99,13 +97,7 @@ fn print(who: &str, cost: &Cost, n_images: u64) {
 }
 
 async fn ours(folder: &Path, urls: &[String]) -> Cost {
-    let affectory = || Command::new(env!("CARGO_BIN_EXE_affectory"));
-    timed(affectory().arg("init").arg(folder));
-    let settings = "contact = \"lab@example.org\"\n[fetch]\nconcurrency = 64\nper_host = 64\npause_ms = 0\n\
-                    open_networks = [\"127.0.0.1\"]\n";
-    std::fs::write(folder.join("collect.toml"), settings).unwrap();
-    let project = Project::open(folder).await.unwrap();
-    put_on_the_list(&project, urls).await;
+    let project = project_with(folder, urls).await;
     let fetch = ["collect", "run", "--no-search", "--no-faces", "--patience", "0"];
     let cost = timed(affectory().arg("--project").arg(folder).args(fetch));
     let outcomes = project.catalog.count_outcomes().await.unwrap();

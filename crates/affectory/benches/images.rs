@@ -7,18 +7,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
-#[path = "loopback/cost.rs"]
-mod cost;
+#[path = "loopback/command.rs"]
+mod command;
 mod loopback;
 #[path = "loopback/pictures.rs"]
 mod pictures;
 
 use std::path::Path;
-use std::process::Command;
 
-use affectory_catalog::Project;
-use cost::timed;
-use loopback::{count_done, img2dataset, put_on_the_list, serve};
+use command::{affectory, project_with, timed};
+use loopback::{count_done, img2dataset, serve};
 use pictures::draw_photographs;
 
 const ROUNDS: u32 = 3;
@@ -50,13 +48,7 @@ async fn main() {
 }
 
 async fn ours(folder: &Path, urls: &[String]) {
-    let affectory = || Command::new(env!("CARGO_BIN_EXE_affectory"));
-    timed(affectory().arg("init").arg(folder));
-    let settings = "contact = \"lab@example.org\"\n[fetch]\nconcurrency = 64\nper_host = 64\npause_ms = 0\n\
-                    open_networks = [\"127.0.0.1\"]\n";
-    std::fs::write(folder.join("collect.toml"), settings).unwrap();
-    let project = Project::open(folder).await.unwrap();
-    put_on_the_list(&project, urls).await;
+    let project = project_with(folder, urls).await;
     project.catalog.close().await;
     let in_project = |args: &[&str]| timed(affectory().arg("--project").arg(folder).args(args));
     let fetching = in_project(&["collect", "run", "--no-search", "--no-faces", "--patience", "0"]);

@@ -1,7 +1,28 @@
-//! What does a whole command take: time, processors, memory?
+//! What does a whole command take (time, processors, memory), and what does ours begin from?
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use affectory_catalog::Project;
+
+use super::loopback::put_on_the_list;
+
+/// This program.
+pub fn affectory() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_affectory"))
+}
+
+/// A new project that has these addresses on its list, and may fetch them as fast as it can.
+pub async fn project_with(folder: &Path, urls: &[String]) -> Project {
+    timed(affectory().arg("init").arg(folder));
+    let settings = "contact = \"lab@example.org\"\n[fetch]\nconcurrency = 64\nper_host = 64\npause_ms = 0\n\
+                    open_networks = [\"127.0.0.1\"]\n";
+    std::fs::write(folder.join("collect.toml"), settings).unwrap();
+    let project = Project::open(folder).await.unwrap();
+    put_on_the_list(&project, urls).await;
+    project
+}
 
 /// A command to its end.
 pub fn timed(command: &mut Command) -> Cost {
