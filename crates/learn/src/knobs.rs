@@ -238,7 +238,7 @@ knobs! {
     class_weights: ClassWeights = ClassWeights::None,
 }
 
-/// What linear machines never look at.
+/// What linear machines never look at. Nor at `targets`, but their recipes name it, for the consensus is what they learn.
 const OF_NETWORKS: [&str; 31] = [
     "network",
     "widths",

@@ -84,7 +84,8 @@ impl Recipe {
     /// [`LearnError::Recipe`] for what is no `knob=value`, an unknown knob or a value out of range.
     pub fn with_knobs(&self, name: &str, settings: &[String]) -> Result<Recipe, LearnError> {
         let bad = |reason: String| LearnError::Recipe { name: name.to_owned(), reason };
-        let mut knobs: toml::Table = toml::from_str(&self.to_toml()?).map_err(|e| bad(e.to_string()))?;
+        let mut knobs = toml::Table::try_from(self).map_err(|e| bad(e.to_string()))?;
+        let mut recipe = self.clone();
         for setting in settings {
             let (knob, value) = setting.split_once('=').ok_or_else(|| bad(format!("`{setting}` is no knob=value")))?;
             let parsed: Result<toml::Table, _> = toml::from_str(&format!("value = {value}"));
@@ -98,10 +99,9 @@ impl Recipe {
             };
             knobs.insert(knob.trim().to_owned(), value);
             // One at a time, so that the message can name it.
-            let known: Result<Recipe, _> = knobs.clone().try_into();
-            known.map_err(|e| bad(format!("`{setting}`: {}", e.message())))?;
+            recipe = knobs.clone().try_into().map_err(|e| bad(format!("`{setting}`: {}", e.message())))?;
         }
-        let recipe = Self::parse(name, &toml::to_string(&knobs).map_err(|e| bad(e.to_string()))?)?;
+        recipe.check().map_err(bad)?;
         recipe.of_read_knobs(name)
     }
 

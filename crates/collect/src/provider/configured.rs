@@ -117,7 +117,19 @@ impl ProviderSettings {
     /// Requests a day (UTC). `key` looks up an environment variable.
     pub fn budget(&self, key: impl Fn(&str) -> Option<String>) -> u32 {
         let has_key = self.key_variable().and_then(|variable| key(&variable)).is_some_and(|key| !key.trim().is_empty());
-        self.daily_budget.unwrap_or_else(|| self.kind.limits(has_key).daily_budget)
+        self.limits(has_key).daily_budget
+    }
+
+    /// The kind's limits, as far as the settings say nothing else.
+    fn limits(&self, has_key: bool) -> ProviderLimits {
+        let usual = self.kind.limits(has_key);
+        ProviderLimits {
+            pause_ms: self.pause_ms.unwrap_or(usual.pause_ms),
+            daily_budget: self.daily_budget.unwrap_or(usual.daily_budget),
+            max_results: usual.max_results.min(self.max_results.unwrap_or(u32::MAX)),
+            wanted: self.max_results,
+            ..usual
+        }
     }
 }
 
@@ -171,11 +183,7 @@ pub fn build_provider(
         Some(base) => base.url().clone(),
         None => home(provider)?,
     };
-    let mut limits = provider.kind.limits(key.is_some());
-    limits.pause_ms = provider.pause_ms.unwrap_or(limits.pause_ms);
-    limits.daily_budget = provider.daily_budget.unwrap_or(limits.daily_budget);
-    limits.wanted = provider.max_results;
-    limits.max_results = limits.max_results.min(provider.max_results.unwrap_or(u32::MAX));
+    let limits = provider.limits(key.is_some());
     let account = Account {
         name: provider.name().to_owned(),
         base,

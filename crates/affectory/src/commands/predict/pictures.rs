@@ -119,9 +119,7 @@ pub fn overlay(image: &RgbImage, faces: &[ReadFace]) -> anyhow::Result<String> {
         .iter()
         .map(|ReadFace { bounding_box, prediction: face, .. }| OverlayFace {
             bounding_box: *bounding_box,
-            label: face
-                .expression
-                .map(|label| format!("{label} {:.0} %", face.probability(label).unwrap_or_default() * 100.0)),
+            label: expression(face),
             valence_arousal: face.point(),
             is_proxy: face.is_proxy,
         })
@@ -162,14 +160,18 @@ pub fn text(pictures: &[Picture]) -> String {
     text
 }
 
+/// The category and how sure the model is of it.
+fn expression(face: &Prediction) -> Option<String> {
+    let percent = |label| face.probability(label).unwrap_or_default() * 100.0;
+    face.expression.map(|label| format!("{label} {:.0} %", percent(label)))
+}
+
 /// What was learnt, in one line.
 fn answer(face: &Prediction) -> String {
-    let percent = |label| face.probability(label).unwrap_or_default() * 100.0;
-    let expression = face.expression.map(|label| format!("{label} {:.0} %", percent(label)));
     let valence = face.valence.map(|valence| format!("valence {:+.2}", valence.value()));
     let arousal = face.arousal.map(|arousal| format!("arousal {:+.2}", arousal.value()));
     let proxy = if face.is_proxy && (valence.is_some() || arousal.is_some()) { " (proxy)" } else { "" };
-    let known: Vec<String> = [expression, valence, arousal].into_iter().flatten().collect();
+    let known: Vec<String> = [expression(face), valence, arousal].into_iter().flatten().collect();
     format!("{}{proxy}", known.join(", "))
 }
 
