@@ -271,11 +271,16 @@ const HOSTILE_URLS: [(&str, &str); 14] = [
     ("http://[64:ff9b::a00:7]/a.jpg", "forbidden-address"),
     ("BASE/redirect/http://127.0.0.2/", "forbidden-address"),
     ("BASE/redirect/file:///etc/passwd", "forbidden-scheme"),
-    ("BASE/redirect/http://www.example.org@10.0.0.7/", "bad-url"),
+    ("BASE/redirect/http://www.example.org@10.0.0.7/", "user-info"),
 ];
 
 /// What is refused before it becomes an address at all.
-const NO_ADDRESSES: [&str; 3] = ["file:///etc/passwd", "javascript:alert(1)", "http://image.shutterstock.com/1.jpg"];
+const NO_ADDRESSES: [(&str, &str); 4] = [
+    ("file:///etc/passwd", "forbidden-scheme"),
+    ("javascript:alert(1)", "forbidden-scheme"),
+    ("http://www.example.org@10.0.0.7/", "user-info"),
+    ("http://image.shutterstock.com/1.jpg", "excluded-host"),
+];
 
 /// Files of `AFFECTORY_DATA/broken` that are no pictures for us, with the class; those with `unreadable` are only found
 /// out by decoding them. Whatever is not named here is a picture without a face, or with one.
@@ -312,7 +317,7 @@ fn every_hostile_address_and_broken_file_has_its_class_in_the_catalogue() {
         if path.starts_with("/v1/search") {
             let hostile = HOSTILE_URLS.iter().map(|(url, _)| url.replace("BASE", base));
             let files = names.iter().enumerate().map(|(n, _)| format!("{base}/file/{n}"));
-            let urls = hostile.chain(files).chain(NO_ADDRESSES.map(str::to_owned));
+            let urls = hostile.chain(files).chain(NO_ADDRESSES.map(|(url, _)| url.to_owned()));
             let photos: Vec<_> = urls.map(|url| serde_json::json!({ "id": 1, "src": { "original": url } })).collect();
             return ("200 OK".into(), serde_json::json!({ "photos": photos, "total_results": 9 }).to_string().into());
         }
@@ -327,6 +332,12 @@ fn every_hostile_address_and_broken_file_has_its_class_in_the_catalogue() {
     let project = picky_project(folder.path(), "p", &server, 60);
     let done = json(&project, &["collect", "run"]);
     assert_eq!(done["searches"][0]["left_out"], NO_ADDRESSES.len(), "{done}");
+    let left_out = &json(&project, &["collect", "status"])["left_out"];
+    for (_, class) in NO_ADDRESSES {
+        let n = NO_ADDRESSES.iter().filter(|(_, other)| *other == class).count();
+        let row = left_out.as_array().unwrap().iter().find(|row| row["reason"] == class);
+        assert_eq!(row.map(|row| &row["results"]), Some(&n.into()), "{class}: {left_out}");
+    }
 
     let listed = json(&project, &["collect", "list"]);
     let listed = listed.as_array().unwrap();

@@ -24,6 +24,7 @@ mod pace;
 mod packs;
 mod persons;
 mod pools;
+mod quota;
 mod ratings;
 mod read_log;
 mod release;

@@ -1,5 +1,7 @@
 //! What do the rows of collection look like: queries, searches, hits, hosts, candidates and how they ended?
 
+use std::collections::BTreeMap;
+
 use affectory_core::{CandidateId, Expression, PerceptualHash, SearchId, Sha256Hex};
 
 use crate::records::ImageRow;
@@ -63,6 +65,31 @@ pub struct NewHit {
     pub license_url: Option<String>,
     /// Who made it.
     pub creator: Option<String>,
+    /// The line to print beside it.
+    pub attribution: Option<String>,
+}
+
+/// What one page of a search brought.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPage<'a> {
+    /// Its usable results.
+    pub hits: &'a [NewHit],
+    /// The others: reason (kebab-case) and how many; none of them 0.
+    pub left_out: &'a BTreeMap<&'static str, u64>,
+    /// How the search goes on.
+    pub next: &'a SearchNext,
+    /// How many results the provider says there are in all.
+    pub total: Option<u64>,
+}
+
+static NOTHING: BTreeMap<&'static str, u64> = BTreeMap::new();
+static DONE: SearchNext = SearchNext::Done;
+
+impl<'a> NewPage<'a> {
+    /// The last page of a search, all of whose results are usable.
+    pub fn last(hits: &'a [NewHit]) -> NewPage<'a> {
+        NewPage { hits, left_out: &NOTHING, next: &DONE, total: None }
+    }
 }
 
 /// How a search goes on after a page.
@@ -92,6 +119,32 @@ pub struct SearchFailure {
     pub reason: String,
     /// When to ask again, ms UTC; `None`: never, the search is over.
     pub again_ms: Option<i64>,
+}
+
+/// A provider that refused to answer at all, whatever the query.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Refusal {
+    /// The provider.
+    pub provider: String,
+    /// Until when it is left alone, ms UTC; `None`: until somebody starts another run (a refused key).
+    pub until_ms: Option<i64>,
+    /// How many there were in a row.
+    pub refusals: u32,
+    /// What was wrong the last time.
+    pub reason: String,
+    /// When that was, ms UTC.
+    pub refused_ms: i64,
+}
+
+/// Results of a provider that became no candidate.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LeftOutCount {
+    /// The provider.
+    pub provider: String,
+    /// Why, kebab-case.
+    pub reason: String,
+    /// Results.
+    pub results: u64,
 }
 
 /// Why searches of one provider failed.
@@ -358,7 +411,7 @@ pub struct CandidateState {
 }
 
 /// Whether a provider may be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spending {
     /// Now; the request is noted.
     Granted,
@@ -366,6 +419,13 @@ pub enum Spending {
     Wait {
         /// When.
         until_ms: i64,
+    },
+    /// It refused, and said, or let us guess, until when.
+    Refused {
+        /// Until when, ms UTC.
+        until_ms: i64,
+        /// What it said.
+        reason: String,
     },
     /// No more today (UTC).
     Spent,
@@ -409,6 +469,8 @@ pub struct CollectedSighting {
     pub license_url: Option<String>,
     /// Who made it.
     pub creator: Option<String>,
+    /// The line to print beside it.
+    pub attribution: Option<String>,
     /// When it was found, ms UTC.
     pub found_ms: i64,
 }

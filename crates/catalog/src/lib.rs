@@ -41,8 +41,9 @@ pub use challenging::{
 };
 pub use collection::{
     CandidateRow, CandidateState, CollectedImage, CollectedSighting, FetchEnd, FetchRecord, FetchedImage, HostPlace,
-    NewHit, NewQuery, OldestOpen, OpenHost, OpenHosts, OutcomeCount, PaceRow, PageOutcome, QueryState, QuotaRow,
-    RecordedFetches, SearchCount, SearchFailure, SearchFailureCount, SearchNext, SearchRow, Spending, YieldCount,
+    LeftOutCount, NewHit, NewPage, NewQuery, OldestOpen, OpenHost, OpenHosts, OutcomeCount, PaceRow, PageOutcome,
+    QueryState, QuotaRow, RecordedFetches, Refusal, SearchCount, SearchFailure, SearchFailureCount, SearchNext,
+    SearchRow, Spending, YieldCount,
 };
 pub use error::CatalogError;
 pub use exchange::{LogHead, LogOutcome, LoggedAnnotation, LoggedReference};

@@ -33,6 +33,7 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0013_consensus_by_face.sqlite.sql"),
         postgres: include_str!("../migrations/0013_consensus_by_face.postgres.sql"),
     },
+    Migration { portable: include_str!("../migrations/0014_why_not.sql"), sqlite: "", postgres: "" },
 ];
 
 /// A row number given in the order of insertion.

@@ -111,6 +111,7 @@ pub async fn fetch(
         client: client.clone(),
         store: place.store.clone(),
         limits: Limits { max_bytes: settings.max_bytes, ..Limits::default() },
+        max_ratio: settings.max_ratio,
         withdrawn,
     });
     let mut run = Run {

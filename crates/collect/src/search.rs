@@ -2,14 +2,16 @@
 //!
 //! A page's hits and the place where the search goes on are one transaction: a kill repeats at most the request under way.
 
-use affectory_catalog::{Catalog, NewHit, NewQuery, SearchFailure, SearchNext, SearchRow, Spending};
-use affectory_core::{Progress, Stop};
+use std::collections::BTreeMap;
+
+use affectory_catalog::{Catalog, NewHit, NewPage, NewQuery, Refusal, SearchFailure, SearchNext, SearchRow, Spending};
+use affectory_core::{Progress, SearchId, Stop};
 use futures::future::try_join_all;
 use tokio::time::{Duration, sleep};
 
 use crate::{
     ApiAnswer, ApiClient, Ask, CollectError, FetchSettings, Hit, NextStep, Page, PlannedQuery, ProviderFailure,
-    SearchProvider, Secret, UploadSlice, normalize, plan_slices, registrable_domain, url_key,
+    SearchProvider, Secret, SkipReason, UploadSlice, normalize, plan_slices, registrable_domain, url_key,
 };
 
 /// A search that nobody reports on for this long is handed out again.
@@ -129,18 +131,13 @@ struct Turn<'a> {
 /// A token and when it ends, ms UTC.
 type HeldToken = Option<(Secret, i64)>;
 
-/// What a turn knows of its provider from one request to the next.
-#[derive(Default)]
-struct Held {
-    token: HeldToken,
-    /// Answers in a row that said no more than that the quota is spent.
-    n_refusals: u32,
-}
+/// What a part of a page that failed counts as in the catalogue, such as one of the engines that SearXNG asks.
+const MISSING_PART: &str = "missing-part";
 
 impl Turn<'_> {
     async fn run(self) -> Result<SearchSummary, CollectError> {
         let mut summary = SearchSummary { provider: self.provider.name().to_owned(), ..SearchSummary::default() };
-        let mut held = Held::default();
+        let mut token = None;
         loop {
             if self.stop.is_requested() {
                 summary.ended_early = Some("stopped".into());
@@ -175,19 +172,26 @@ impl Turn<'_> {
                     self.wait(until_ms - now_ms).await;
                     continue;
                 }
+                Spending::Refused { until_ms, reason } => {
+                    self.catalog.return_search(key, until_ms).await?;
+                    if until_ms - now_ms > self.request.patience_ms {
+                        summary.ended_early = Some(reason);
+                        return Ok(summary);
+                    }
+                    // The quota is the provider's, so its other searches wait, too.
+                    self.wait(until_ms - now_ms).await;
+                    continue;
+                }
                 Spending::Spent => {
                     self.catalog.return_search(key, (now_ms.div_euclid(DAY_MS) + 1) * DAY_MS).await?;
                     summary.ended_early = Some("the day's budget is spent".into());
                     return Ok(summary);
                 }
             }
-            match self.page(&search, &mut held.token).await {
-                Ok(page) => {
-                    held.n_refusals = 0;
-                    self.record(&search, page, &mut summary).await?;
-                }
+            match self.page(&search, &mut token).await {
+                Ok(page) => self.record(&search, page, &mut summary).await?,
                 Err(failure) => {
-                    if let Some(reason) = self.fail(&search, &failure, &mut held, &mut summary).await? {
+                    if let Some(reason) = self.fail(&search, &failure, &mut token, &mut summary).await? {
                         summary.ended_early = Some(reason);
                         return Ok(summary);
                     }
@@ -227,15 +231,27 @@ impl Turn<'_> {
         for part in &page.partial {
             tracing::warn!(provider = self.provider.name(), "a part of the answer is missing: {part}");
         }
-        let mut hits: Vec<NewHit> = page.hits.iter().filter_map(|hit| self.new_hit(hit)).collect();
-        let rest = self.provider.limits().wanted.map(|wanted| u64::from(wanted).saturating_sub(search.query_hits));
-        hits.truncate(rest.and_then(|rest| usize::try_from(rest).ok()).unwrap_or(usize::MAX));
-        summary.left_out += u64::from(page.skipped.values().sum::<u32>()) + page.partial.len() as u64;
-        summary.left_out += (page.hits.len() - hits.len()) as u64;
+        let wanted = self.provider.limits().wanted;
+        let rest = wanted.map_or(u64::MAX, |wanted| u64::from(wanted).saturating_sub(search.query_hits));
+        let mut left_out: BTreeMap<&'static str, u64> =
+            page.skipped.iter().map(|(reason, n)| (reason.as_str(), u64::from(*n))).collect();
+        if !page.partial.is_empty() {
+            left_out.insert(MISSING_PART, page.partial.len() as u64);
+        }
+        let mut hits: Vec<NewHit> = Vec::with_capacity(page.hits.len());
+        for hit in &page.hits {
+            match self.new_hit(hit) {
+                Ok(hit) if (hits.len() as u64) < rest => hits.push(hit),
+                Ok(_) => *left_out.entry(SkipReason::OverCap.as_str()).or_default() += 1,
+                Err(reason) => *left_out.entry(reason.as_str()).or_default() += 1,
+            }
+        }
+        summary.left_out += left_out.values().sum::<u64>();
         let now_ms = (self.now_ms)();
         let next = self.next(search, &page, now_ms);
         let key = (search.id, self.request.worker.as_str());
-        let outcome = self.catalog.record_page(key, &hits, &next, page.total, now_ms).await?;
+        let page = NewPage { hits: &hits, left_out: &left_out, next: &next, total: page.total };
+        let outcome = self.catalog.record_page(key, &page, now_ms).await?;
         summary.pages += 1;
         summary.hits += outcome.hits;
         summary.candidates += outcome.candidates;
@@ -262,15 +278,15 @@ impl Turn<'_> {
         page.next.clone().map_or(SearchNext::Done, SearchNext::Page)
     }
 
-    /// `None` for what must not be fetched: an image of an excluded host or on a page of one (whose pictures mostly lie
+    /// Refuses what must not be fetched: an image of an excluded host or on a page of one (whose pictures mostly lie
     /// somewhere else), an address that is none.
-    fn new_hit(&self, hit: &Hit) -> Option<NewHit> {
-        let url = normalize(hit.image_url.as_str(), None).ok()?;
+    fn new_hit(&self, hit: &Hit) -> Result<NewHit, SkipReason> {
+        let url = normalize(hit.image_url.as_str(), None).map_err(|_| SkipReason::BadUrl)?;
         let page_host = hit.page_url.as_ref().and_then(|page| page.host_str());
-        if self.fetch.excludes(url.host_str()?) || page_host.is_some_and(|host| self.fetch.excludes(host)) {
-            return None;
+        if [url.host_str(), page_host].into_iter().flatten().any(|host| self.fetch.excludes(host)) {
+            return Err(SkipReason::ExcludedHost);
         }
-        Some(NewHit {
+        Ok(NewHit {
             rank: hit.rank,
             url_sha256: url_key(&url),
             host: registrable_domain(&url),
@@ -281,6 +297,7 @@ impl Turn<'_> {
             license: hit.license.clone(),
             license_url: hit.license_url.as_ref().map(ToString::to_string),
             creator: hit.creator.clone(),
+            attribution: hit.attribution.clone(),
         })
     }
 
@@ -289,7 +306,7 @@ impl Turn<'_> {
         &self,
         search: &SearchRow,
         failure: &ProviderFailure,
-        held: &mut Held,
+        token: &mut HeldToken,
         summary: &mut SearchSummary,
     ) -> Result<Option<String>, CollectError> {
         summary.failures += 1;
@@ -301,22 +318,18 @@ impl Turn<'_> {
         let over = || SearchFailure { reason: failure.to_string(), again_ms: None };
         match failure.next_step() {
             NextStep::StopProvider => {
-                self.catalog.return_search(key, now_ms).await?;
+                self.refuse(key, failure, None).await?;
                 Ok(Some(failure.to_string()))
             }
             NextStep::WaitForQuota { after_ms } => {
-                let wait_ms = after_ms.unwrap_or_else(|| quota_wait_ms(held.n_refusals, now_ms));
-                held.n_refusals += 1;
-                self.catalog.return_search(key, now_ms + wait_ms).await?;
-                if wait_ms > self.request.patience_ms {
-                    return Ok(Some(failure.to_string()));
-                }
-                // The quota is the provider's, so its other searches wait, too.
-                self.wait(wait_ms).await;
-                Ok(None)
+                let n_refusals = self.n_refusals().await?;
+                let wait_ms = after_ms.unwrap_or_else(|| quota_wait_ms(n_refusals, now_ms));
+                // Whoever asks next, also another process and the next run, waits for that.
+                self.refuse(key, failure, Some(now_ms + wait_ms)).await?;
+                Ok((wait_ms > self.request.patience_ms).then(|| failure.to_string()))
             }
             NextStep::RenewToken => {
-                held.token = None;
+                *token = None;
                 let step = if search.attempts + 1 < MAX_ATTEMPTS { again(0) } else { over() };
                 self.catalog.record_search_failure(key, &step).await?;
                 Ok(None)
@@ -332,6 +345,30 @@ impl Turn<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// Records that the provider refused as such, whatever the query.
+    async fn refuse(
+        &self,
+        key: (SearchId, &str),
+        failure: &ProviderFailure,
+        until_ms: Option<i64>,
+    ) -> Result<(), CollectError> {
+        let refusal = Refusal {
+            provider: self.provider.name().to_owned(),
+            until_ms,
+            refusals: 1,
+            reason: failure.to_string(),
+            refused_ms: (self.now_ms)(),
+        };
+        Ok(self.catalog.record_refusal(key, &refusal).await?)
+    }
+
+    /// How often the provider has refused in a row, in this run and before.
+    async fn n_refusals(&self) -> Result<u32, CollectError> {
+        let refusals = self.catalog.list_refusals().await?;
+        let ours = refusals.iter().find(|refusal| refusal.provider == self.provider.name());
+        Ok(ours.map_or(0, |refusal| refusal.refusals))
     }
 
     /// Waits, unless a stop is asked for.

@@ -213,6 +213,8 @@ impl CollectSettings {
             open_networks: fetch.open_networks.clone(),
             excluded_hosts: fetch.excluded_hosts.clone(),
             max_redirects: fetch.max_redirects as usize,
+            redirect_pause: Duration::from_millis(fetch.pause_ms),
+            redirects_per_site: fetch.per_host as usize,
             max_body_bytes: fetch.max_bytes,
             connect_timeout: defaults.connect_timeout.min(total_timeout),
             headers_timeout: defaults.headers_timeout.min(total_timeout),

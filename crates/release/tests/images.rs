@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use affectory_catalog::{
-    FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewQuery, Project, ProjectConfig, ScanOutcome, ScanStatus,
-    SearchNext,
+    FetchEnd, FetchRecord, FetchedImage, HostPlace, NewHit, NewPage, NewQuery, Project, ProjectConfig, ScanOutcome,
+    ScanStatus,
 };
 use affectory_core::{CandidateId, Expression, ImageId, PerceptualHash, Silent, Stop};
 use affectory_imaging::{Fit, Limits, RgbImage, decode, encode_png, read_header, sha256};
@@ -59,9 +59,10 @@ async fn collected(folder: &Path) -> Project {
         license: Some("cc0".into()),
         license_url: None,
         creator: None,
+        attribution: Some("by Ann, cc0".into()),
     };
     let hits: Vec<_> = (0..N_IMAGES).map(hit).collect();
-    catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, None, 1_700_000_000_123).await.unwrap();
+    catalog.record_page((search.id, "w"), &NewPage::last(&hits), 1_700_000_000_123).await.unwrap();
     let place = HostPlace { host: "h.example".into(), due_ms: i64::MIN, id: CandidateId(0) };
     let due = catalog.list_due_candidates(&[place], 99, 1_700_000_000_200).await.unwrap();
     let mut records = Vec::new();
@@ -146,7 +147,8 @@ async fn shards_hold_the_collected_images_in_order_with_all_that_is_known_of_the
         "sightings": [{
             "provider": "p", "engine": "e", "query": "angry \"face\"", "language": "en", "expression": "anger",
             "rank": 1, "url": "https://h.example/0.png", "page_url": "https://h.example/page", "title": HOSTILE,
-            "license": "cc0", "license_url": null, "creator": null, "found_ms": 1_700_000_000_123_i64,
+            "license": "cc0", "license_url": null, "creator": null, "attribution": "by Ann, cc0",
+            "found_ms": 1_700_000_000_123_i64,
         }],
     });
     assert_eq!(said, expected);

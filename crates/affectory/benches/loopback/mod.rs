@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use affectory_catalog::{NewHit, NewQuery, Project, SearchNext};
+use affectory_catalog::{NewHit, NewPage, NewQuery, Project};
 use affectory_collect::{normalize, registrable_domain, url_key};
 
 /// A private nginx on a free loopback port, and its address.
@@ -64,10 +64,11 @@ pub async fn put_on_the_list(project: &Project, urls: &[String]) {
             license: None,
             license_url: None,
             creator: None,
+            attribution: None,
         }
     });
     let hits: Vec<NewHit> = hits.collect();
-    project.catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, None, now_ms()).await.unwrap();
+    project.catalog.record_page((search.id, "w"), &NewPage::last(&hits), now_ms()).await.unwrap();
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock as the binary does")]

@@ -41,7 +41,7 @@ impl Catalog {
             .fetch(
                 "select candidate.image_id, search.id, candidate.id, search.provider, hit.engine, query.text, language,
                         expression, hit.rank, candidate.url, hit.page_url, hit.title, hit.license, hit.license_url,
-                        hit.creator, hit.found_ms
+                        hit.creator, hit.attribution, hit.found_ms
                  from json_each($1) as wanted cross join candidate cross join hit cross join search cross join query
                  where candidate.image_id = cast(wanted.value ->> 0 as bigint) and hit.candidate_id = candidate.id
                      and search.id = hit.search_id and query.id = search.query_id",
@@ -65,7 +65,8 @@ impl Catalog {
                 license: row.optional_text(12)?,
                 license_url: row.optional_text(13)?,
                 creator: row.optional_text(14)?,
-                found_ms: row.int(15)?,
+                attribution: row.optional_text(15)?,
+                found_ms: row.int(16)?,
             };
             let place = [sighting.found_ms, row.int(1)?, row.int(2)?];
             sightings.entry(row.int(0)?).or_default().push((place, sighting));

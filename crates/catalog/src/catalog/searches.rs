@@ -1,18 +1,15 @@
-//! Which searches are planned, which goes on next, what did its page bring, and what quota is left today?
+//! Which searches are planned, which goes on next, and what did its page bring?
 
 use affectory_again::again;
 use affectory_core::SearchId;
 
 use super::candidates::insert_candidates;
 use crate::collection::{
-    NewHit, NewQuery, PageOutcome, QueryState, QuotaRow, SearchCount, SearchFailure, SearchFailureCount, SearchNext,
-    SearchRow, Spending,
+    LeftOutCount, NewHit, NewPage, NewQuery, PageOutcome, QueryState, SearchCount, SearchFailure, SearchFailureCount,
+    SearchNext, SearchRow,
 };
 use crate::database::{Row, Turn, Value, Work, batch};
 use crate::{Catalog, CatalogError};
-
-/// A provider's day, UTC.
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 #[again]
 impl Catalog {
@@ -125,51 +122,6 @@ impl Catalog {
         rows.first().map_or(Ok(None), |row| row.optional_int(0))
     }
 
-    /// Notes a request before it is sent, if the day's budget allows it and `pause_ms` have passed since the provider was
-    /// last asked, by whatever process. A request that is then not sent stays noted: the ledger may say too much, and
-    /// never too little.
-    ///
-    /// # Errors
-    /// [`CatalogError::Database`].
-    pub async fn spend_quota(
-        &self,
-        provider: &str,
-        budget: u64,
-        pause_ms: u64,
-        now_ms: i64,
-    ) -> Result<Spending, CatalogError> {
-        let failed = || CatalogError::database("note a request");
-        let budget = i64::try_from(budget).unwrap_or(i64::MAX);
-        if budget == 0 {
-            return Ok(Spending::Spent);
-        }
-        let day = now_ms.div_euclid(DAY_MS);
-        let next_ms = now_ms.saturating_add_unsigned(pause_ms);
-        let mut work = self.database.write().await.map_err(failed())?;
-        let noted = work
-            .execute(
-                "insert into quota (provider, day, n_requests, next_ms) values ($1, $2, 1, $4)
-                 on conflict (provider, day) do update set n_requests = quota.n_requests + 1, next_ms = excluded.next_ms
-                 where quota.n_requests < $3 and quota.next_ms <= $5",
-                vec![provider.into(), day.into(), budget.into(), next_ms.into(), now_ms.into()],
-            )
-            .await
-            .map_err(failed())?;
-        let rows = work
-            .fetch(
-                "select n_requests, next_ms from quota where provider = $1 and day = $2",
-                vec![provider.into(), day.into()],
-            )
-            .await
-            .map_err(failed())?;
-        work.commit().await.map_err(failed())?;
-        if noted == 1 {
-            return Ok(Spending::Granted);
-        }
-        let Some(row) = rows.first() else { return Ok(Spending::Spent) };
-        if row.int(0)? >= budget { Ok(Spending::Spent) } else { Ok(Spending::Wait { until_ms: row.int(1)? }) }
-    }
-
     /// Every query that was planned, in the order of planning, with how far it is and what it found.
     ///
     /// # Errors
@@ -218,49 +170,28 @@ impl Catalog {
             .collect()
     }
 
-    /// Requests by provider and day, the newest day first.
-    ///
-    /// # Errors
-    /// [`CatalogError::Database`].
-    pub async fn list_quota(&self) -> Result<Vec<QuotaRow>, CatalogError> {
-        let failed = || CatalogError::database("list requests");
-        let mut work = self.database.read().await.map_err(failed())?;
-        let rows = work
-            .fetch("select provider, day, n_requests from quota order by day desc, provider", vec![])
-            .await
-            .map_err(failed())?;
-        rows.iter()
-            .map(|row| Ok(QuotaRow { provider: row.text(0)?, day: row.int(1)?, requests: row.count(2)? }))
-            .collect()
-    }
-
-    /// Records a page: its hits, new candidates, their hosts, and where the search goes on, in one transaction.
-    /// Nothing is recorded if the search is no longer this worker's (its lease ended and another has it).
+    /// Records a page: its hits, new candidates, their hosts, what was left out, and where the search goes on, in one
+    /// transaction; what the provider refused before is over. Nothing is recorded if the search is no longer this worker's
+    /// (its lease ended and another has it).
     ///
     /// # Errors
     /// [`CatalogError::Database`].
     pub async fn record_page(
         &self,
-        (search, worker): (SearchId, &str),
-        hits: &[NewHit],
-        next: &SearchNext,
-        total: Option<u64>,
+        key: (SearchId, &str),
+        page: &NewPage<'_>,
         now_ms: i64,
     ) -> Result<PageOutcome, CatalogError> {
-        self.page(search, worker, hits, next, total, now_ms)
-            .await
-            .map_err(CatalogError::database("record a page of hits"))
+        self.page(key, page, now_ms).await.map_err(CatalogError::database("record a page of hits"))
     }
 
     async fn page(
         &self,
-        search: SearchId,
-        worker: &str,
-        hits: &[NewHit],
-        next: &SearchNext,
-        total: Option<u64>,
+        (search, worker): (SearchId, &str),
+        page: &NewPage<'_>,
         now_ms: i64,
     ) -> Result<PageOutcome, sqlx::Error> {
+        let NewPage { hits, left_out, next, total } = *page;
         let (state, cursor) = match next {
             SearchNext::Page(cursor) => ("open", Some(cursor.clone())),
             SearchNext::Done => ("done", None),
@@ -291,6 +222,21 @@ impl Catalog {
         work.execute(
             "update search set n_hits = n_hits + $2 where id = $1",
             vec![search.0.into(), i64::try_from(hits).unwrap_or(i64::MAX).into()],
+        )
+        .await?;
+        if !left_out.is_empty() {
+            work.execute(
+                "insert into left_out (search_id, reason, n)
+                 select $2, value ->> 0, cast(value ->> 1 as bigint) from json_each($1) as new
+                 where true
+                 on conflict (search_id, reason) do update set n = left_out.n + excluded.n",
+                vec![batch(left_out.iter()), search.0.into()],
+            )
+            .await?;
+        }
+        work.execute(
+            "delete from refusal where provider = (select provider from search where id = $1)",
+            vec![search.0.into()],
         )
         .await?;
         if let SearchNext::Split(slices) = next {
@@ -337,12 +283,7 @@ impl Catalog {
     pub async fn return_search(&self, (search, worker): (SearchId, &str), due_ms: i64) -> Result<(), CatalogError> {
         let failed = || CatalogError::database("give a search back");
         let mut work = self.database.write().await.map_err(failed())?;
-        work.execute(
-            "update search set worker = null, lease_end_ms = 0, due_ms = $3 where id = $1 and worker = $2",
-            vec![search.0.into(), worker.into(), due_ms.into()],
-        )
-        .await
-        .map_err(failed())?;
+        give_back(&mut work, search, worker, due_ms).await.map_err(failed())?;
         work.commit().await.map_err(failed())
     }
 
@@ -392,6 +333,28 @@ impl Catalog {
             .collect()
     }
 
+    /// Results that became no candidate, by provider and reason, the most frequent first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn count_left_out(&self) -> Result<Vec<LeftOutCount>, CatalogError> {
+        let failed = || CatalogError::database("count results that were left out");
+        let mut work = self.database.read().await.map_err(failed())?;
+        let rows = work
+            .fetch(
+                "select provider, reason, cast(sum(n) as bigint) as n_results
+                 from left_out join search on search.id = left_out.search_id
+                 group by provider, reason
+                 order by n_results desc, provider, reason",
+                vec![],
+            )
+            .await
+            .map_err(failed())?;
+        rows.iter()
+            .map(|row| Ok(LeftOutCount { provider: row.text(0)?, reason: row.text(1)?, results: row.count(2)? }))
+            .collect()
+    }
+
     /// How far the searches are, by provider, language and expression.
     ///
     /// # Errors
@@ -429,6 +392,12 @@ impl Catalog {
     }
 }
 
+/// Ends a worker's lease of a search that is due at `due_ms`.
+pub(super) async fn give_back(work: &mut Work, search: SearchId, worker: &str, due_ms: i64) -> Result<(), sqlx::Error> {
+    let update = "update search set worker = null, lease_end_ms = 0, due_ms = $3 where id = $1 and worker = $2";
+    work.execute(update, vec![search.0.into(), worker.into(), due_ms.into()]).await.map(|_| ())
+}
+
 async fn insert_hits(work: &mut Work, search: SearchId, hits: &[NewHit], now_ms: i64) -> Result<u64, sqlx::Error> {
     let rows = batch(hits.iter().map(|hit| {
         (
@@ -440,13 +409,14 @@ async fn insert_hits(work: &mut Work, search: SearchId, hits: &[NewHit], now_ms:
             &hit.license,
             &hit.license_url,
             &hit.creator,
+            &hit.attribution,
         )
     }));
     work.execute(
         "insert into hit (search_id, candidate_id, rank, engine, page_url, title, license, license_url, creator,
-             found_ms)
+             attribution, found_ms)
          select $2, candidate.id, cast(value ->> 1 as bigint), value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-                value ->> 6, value ->> 7, $3
+                value ->> 6, value ->> 7, value ->> 8, $3
          from json_each($1) as new cross join candidate
          where candidate.url_sha256 = new.value ->> 0
          order by new.key

@@ -3,12 +3,12 @@
 use crate::engines::{Engine, databases, engines, hash, run_sql};
 use affectory_catalog::{
     Catalog, FetchEnd, FetchRecord, FetchedImage, HostPlace, ImageStore, ImportItem, NewFace, NewHit, NewImage,
-    NewQuery, NewSighting, PaceRow, PageOutcome, ScanOutcome, ScanStatus, SearchFailure, SearchNext, SearchRow,
-    Spending, Unusable,
+    NewPage, NewQuery, NewSighting, PaceRow, PageOutcome, ScanOutcome, ScanStatus, SearchFailure, SearchNext,
+    SearchRow, Unusable,
 };
 use affectory_core::{BoundingBox, CandidateId, Expression, FaceId, ImageId, PerceptualHash, Sha256Hex};
 
-fn query(n: u64) -> NewQuery {
+pub fn query(n: u64) -> NewQuery {
     NewQuery {
         provider: "p".into(),
         text: format!("wütende Frau {n}"),
@@ -18,7 +18,7 @@ fn query(n: u64) -> NewQuery {
     }
 }
 
-fn hit(n: u64, rank: u32) -> NewHit {
+pub fn hit(n: u64, rank: u32) -> NewHit {
     NewHit {
         rank,
         url: format!("https://h{}.example/{n}.jpg", n % 3),
@@ -30,10 +30,11 @@ fn hit(n: u64, rank: u32) -> NewHit {
         license: Some("cc0".into()),
         license_url: None,
         creator: None,
+        attribution: None,
     }
 }
 
-async fn claimed(catalog: &Catalog, worker: &str, now_ms: i64) -> SearchRow {
+pub async fn claimed(catalog: &Catalog, worker: &str, now_ms: i64) -> SearchRow {
     catalog.claim_search("p", worker, now_ms, 1000).await.unwrap().unwrap()
 }
 
@@ -42,7 +43,7 @@ async fn with_candidates(catalog: &Catalog) -> SearchRow {
     catalog.plan_queries(&[query(0)], 10).await.unwrap();
     let search = claimed(catalog, "w", 10).await;
     let hits: Vec<_> = (0..10).map(|n| hit(n, n as u32 + 1)).collect();
-    catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, Some(10), 20).await.unwrap();
+    catalog.record_page((search.id, "w"), &NewPage::last(&hits), 20).await.unwrap();
     search
 }
 
@@ -76,21 +77,21 @@ async fn a_plan_recorded_twice_is_there_once_and_every_query_gets_its_first_page
         let first = claimed(&catalog, "w", 20).await;
         assert_eq!(first.query, query(0));
         let next = SearchNext::Page("2".into());
-        let page = catalog.record_page((first.id, "w"), &[hit(1, 1), hit(2, 2)], &next, Some(99), 30).await.unwrap();
+        let hits = [hit(1, 1), hit(2, 2)];
+        let page = NewPage { next: &next, total: Some(99), ..NewPage::last(&hits) };
+        let page = catalog.record_page((first.id, "w"), &page, 30).await.unwrap();
         assert_eq!(page, PageOutcome { hits: 2, candidates: 2 });
         for n in [1, 2] {
             let search = claimed(&catalog, "w", 40).await;
             assert_eq!(search.query, query(n));
             // What another query found already is a hit, and no new address.
-            let page = catalog.record_page((search.id, "w"), &[hit(2, 1)], &SearchNext::Done, None, 41).await.unwrap();
+            let page = catalog.record_page((search.id, "w"), &NewPage::last(&[hit(2, 1)]), 41).await.unwrap();
             assert_eq!(page, PageOutcome { hits: 1, candidates: 0 });
         }
         let again = claimed(&catalog, "w", 50).await;
         assert_eq!((again.id, again.cursor.as_deref(), again.n_hits), (first.id, Some("2"), 2));
-        catalog
-            .record_page((again.id, "w"), &[], &SearchNext::Split(vec!["a".into(), "b".into()]), None, 51)
-            .await
-            .unwrap();
+        let next = SearchNext::Split(vec!["a".into(), "b".into()]);
+        catalog.record_page((again.id, "w"), &NewPage { next: &next, ..NewPage::last(&[]) }, 51).await.unwrap();
         let slice = claimed(&catalog, "w", 60).await;
         assert_eq!((slice.slice.as_str(), slice.n_hits, slice.query_hits), ("a", 0, 2));
         let counts = &catalog.count_searches().await.unwrap()[0];
@@ -109,7 +110,7 @@ async fn a_search_whose_lease_ended_is_not_recorded_by_its_late_worker() {
         let search = claimed(&catalog, "slow", 10).await;
         assert!(catalog.claim_search("p", "other", 500, 1000).await.unwrap().is_none());
         assert_eq!(claimed(&catalog, "other", 1010).await.id, search.id);
-        let late = catalog.record_page((search.id, "slow"), &[hit(1, 1)], &SearchNext::Done, None, 1020).await.unwrap();
+        let late = catalog.record_page((search.id, "slow"), &NewPage::last(&[hit(1, 1)]), 1020).await.unwrap();
         assert_eq!(late, PageOutcome::default());
         let failure = SearchFailure { reason: "busy".into(), again_ms: Some(5000) };
         catalog.record_search_failure((search.id, "other"), &failure).await.unwrap();
@@ -122,28 +123,6 @@ async fn a_search_whose_lease_ended_is_not_recorded_by_its_late_worker() {
         let why = &catalog.count_search_failures(9).await.unwrap()[..];
         let [why] = why else { panic!("{why:?}") };
         assert_eq!((why.state.as_str(), why.reason.as_str(), why.searches), ("failed", "refused", 1));
-    }
-}
-
-#[tokio::test]
-async fn a_budget_is_never_overspent_by_two_at_once() {
-    const DAY_MS: i64 = 86_400_000;
-    for Engine { url, catalog, .. } in engines("quota").await {
-        let other = Catalog::connect(&url).await.unwrap();
-        let mut n_granted = 0;
-        for _ in 0..10 {
-            let (a, b) =
-                tokio::join!(catalog.spend_quota("p", 11, 0, 7 * DAY_MS), other.spend_quota("p", 11, 0, 7 * DAY_MS));
-            n_granted += [a.unwrap(), b.unwrap()].iter().filter(|spending| **spending == Spending::Granted).count();
-        }
-        assert_eq!(n_granted, 11);
-        assert_eq!(catalog.spend_quota("p", 1, 0, 8 * DAY_MS).await.unwrap(), Spending::Granted);
-        assert_eq!(catalog.spend_quota("p", 0, 0, 9 * DAY_MS).await.unwrap(), Spending::Spent);
-        assert_eq!(catalog.list_quota().await.unwrap()[1].requests, 11);
-        // Between two requests lies the pause, whoever sends them.
-        assert_eq!(catalog.spend_quota("q", 9, 500, 1_000).await.unwrap(), Spending::Granted);
-        assert_eq!(other.spend_quota("q", 9, 500, 1_499).await.unwrap(), Spending::Wait { until_ms: 1_500 });
-        assert_eq!(other.spend_quota("q", 9, 500, 1_500).await.unwrap(), Spending::Granted);
     }
 }
 
@@ -182,7 +161,7 @@ async fn every_address_has_one_outcome_and_an_image_keeps_every_hit() {
         catalog.plan_queries(&[query(1)], 21).await.unwrap();
         let search = claimed(&catalog, "w", 21).await;
         let hits = [hit(3, 1), hit(4, 2)];
-        catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, None, 22).await.unwrap();
+        catalog.record_page((search.id, "w"), &NewPage::last(&hits), 22).await.unwrap();
 
         let hosts = catalog.claim_hosts("me", 9, 30, 100).await.unwrap();
         let places: Vec<_> = hosts.iter().map(|host| place(host)).collect();
@@ -268,8 +247,9 @@ async fn collected_images_come_in_pages_with_every_sighting_and_without_withdraw
         with_candidates(&catalog).await;
         catalog.plan_queries(&[query(1)], 21).await.unwrap();
         let search = claimed(&catalog, "w", 21).await;
-        let late = NewHit { title: Some("a \"late\" one\n".into()), ..hit(3, 7) };
-        catalog.record_page((search.id, "w"), &[late], &SearchNext::Done, None, 22).await.unwrap();
+        let (title, credit) = (Some("a \"late\" one\n".into()), Some("by \"Ann\", CC BY 2.0".into()));
+        let late = NewHit { title, attribution: credit, ..hit(3, 7) };
+        catalog.record_page((search.id, "w"), &NewPage::last(&[late]), 22).await.unwrap();
         let hosts = catalog.claim_hosts("me", 9, 30, 100).await.unwrap();
         let places: Vec<_> = hosts.iter().map(|host| place(host)).collect();
         let due = catalog.list_due_candidates(&places, 9, 30).await.unwrap();
@@ -318,6 +298,7 @@ async fn collected_images_come_in_pages_with_every_sighting_and_without_withdraw
         let last = &page[0].sightings[2];
         assert_eq!((last.query.as_str(), last.language.as_str()), ("wütende Frau 1", "de"));
         assert_eq!((last.expression, last.title.as_deref()), (Some(Expression::Anger), Some("a \"late\" one\n")));
+        assert_eq!(last.attribution.as_deref(), Some("by \"Ann\", CC BY 2.0"));
         let rest = catalog.list_collected_images(page[0].image.id, 9).await.unwrap();
         assert_eq!(rest.iter().map(|image| &image.image.image.sha256).collect::<Vec<_>>(), [&hash(73)]);
     }

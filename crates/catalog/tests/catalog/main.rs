@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "an error here is a failed test")]
 
 mod annotating;
+mod asking;
 mod buckets;
 mod challenging;
 mod cluster;

@@ -3,7 +3,7 @@
 use affectory_catalog::{
     AddressCounts, AnnotatorKind, Catalog, CopyCount, DetectedFace, FaceQuality, FetchEnd, FetchRecord, FetchedImage,
     HostCount, HostPlace, ImageRow, ImportItem, IntentVotes, LicenseCount, NewAnnotation, NewFace, NewHit, NewImage,
-    NewQuery, NewSighting, ScanOutcome, ScanStatus, SearchNext, Unusable, UnusableCount,
+    NewPage, NewQuery, NewSighting, ScanOutcome, ScanStatus, Unusable, UnusableCount,
 };
 use affectory_core::{BoundingBox, CandidateId, Expression, ImageId, Landmarks, PerceptualHash, Point};
 
@@ -31,6 +31,7 @@ fn hit(n: u64, engine: &str, license: Option<&str>) -> NewHit {
         license: license.map(Into::into),
         license_url: None,
         creator: None,
+        attribution: None,
     }
 }
 
@@ -105,7 +106,7 @@ async fn collection(catalog: &Catalog) {
     ];
     for hits in answers {
         let search = catalog.claim_search("p", "w", 20, 1000).await.unwrap().unwrap();
-        catalog.record_page((search.id, "w"), &hits, &SearchNext::Done, None, 30).await.unwrap();
+        catalog.record_page((search.id, "w"), &NewPage::last(&hits), 30).await.unwrap();
     }
     let ids = addresses(catalog).await;
     let records = [

@@ -1,9 +1,13 @@
 //! Does a project go on that an older version left in the middle of its work?
 
-use affectory_catalog::{AttemptLimit, Catalog, HostPlace, NewRelease, ReleaseItemRow, WrittenPack};
-use affectory_core::{CandidateId, Expression, FaceId, Split};
+use std::collections::BTreeMap;
 
-use crate::collection::{ended, image};
+use affectory_catalog::{
+    AttemptLimit, Catalog, HostPlace, NewHit, NewPage, NewRelease, ReleaseItemRow, Spending, WrittenPack,
+};
+use affectory_core::{CandidateId, Expression, FaceId, ImageId, Split};
+
+use crate::collection::{ended, hit, image, query};
 use crate::engines::{databases, hash, run_sql};
 
 /// The migrations of version 6, of which a published one never changes.
@@ -31,6 +35,12 @@ const VERSION_10: &str = include_str!("../../migrations/0010_checked_by_join.pos
 /// What versions 11 and 12 added; the latter on PostgreSQL only.
 const VERSION_11: &str = include_str!("../../migrations/0011_sure.sql");
 const VERSION_12: &str = include_str!("../../migrations/0012_release_of_items.postgres.sql");
+
+/// What version 13 added.
+const VERSION_13: [&str; 2] = [
+    include_str!("../../migrations/0013_consensus_by_face.sqlite.sql"),
+    include_str!("../../migrations/0013_consensus_by_face.postgres.sql"),
+];
 
 /// What `fixtures/interrupted.py` got of a collection killed after five seconds: 55 addresses, 23 fetched, a host leased.
 const INTERRUPTED: &str = include_str!("../fixtures/interrupted-version-6.sql");
@@ -220,6 +230,50 @@ async fn what_was_agreed_under_version_12_stays_and_is_replaced_by_what_is_agree
         catalog.record_consensus(&later, 6).await.unwrap();
         assert_eq!(count().await, [(valid, None, 1), (valid, Some(Expression::Happy), 1)]);
         assert_eq!(catalog.list_consensus(1, &[FaceId(2)]).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_was_found_under_version_13_has_no_credit_and_what_is_found_later_has() {
+    for (url, _folder) in databases("version_13").await {
+        version_6(&url).await;
+        let on_postgres = [VERSION_7, VERSION_10, VERSION_12];
+        let ([outages, joins, items], agreed) = match url.starts_with("sqlite:") {
+            true => ([""; 3], VERSION_13[0]),
+            false => (on_postgres, VERSION_13[1]),
+        };
+        let rows = format!(
+            "insert into schema_version values (13);
+             insert into query (provider, text, language, expression, negatives, created_ms)
+                 values ('p', 'x', 'de', 1, '[]', 1);
+             insert into search (query_id, provider, n_pages, n_hits, cursor, due_ms) values (1, 'p', 1, 1, '2', 5);
+             insert into quota (provider, day, n_requests) values ('p', 0, 1);
+             insert into image (sha256, phash, width, height, format, size_bytes, first_seen_ms)
+                 values ('{0}', 1, 9, 9, 'png', 9, 1);
+             insert into candidate (url, url_sha256, host, state, outcome, attempts, image_id, found_ms, ended_ms)
+                 values ('https://h.example/1.jpg', '{0}', 'h.example', 'fetched', 'fetched', 1, 1, 1, 2);
+             insert into hit (search_id, candidate_id, rank, engine, license, found_ms)
+                 values (1, 1, 1, 'e', 'CC BY 2.0', 1);",
+            hash(1)
+        );
+        let script = format!("{outages} {VERSION_8} {VERSION_9} {joins} {VERSION_11} {items} {agreed} {rows}");
+        run_sql(&url, &script).await;
+        let catalog = Catalog::connect(&url).await.unwrap();
+        let search = catalog.claim_search("p", "w", 9, 100).await.unwrap().unwrap();
+        assert_eq!(catalog.spend_quota("p", 9, 0, 9).await.unwrap(), Spending::Granted);
+        let hits = [NewHit { url_sha256: hash(1), attribution: Some("by Ann".into()), ..hit(2, 7) }];
+        let left_out = BTreeMap::from([("bad-url", 3)]);
+        let page = NewPage { left_out: &left_out, ..NewPage::last(&hits) };
+        // This search knows the address already; another one finds it anew.
+        assert_eq!(catalog.record_page((search.id, "w"), &page, 10).await.unwrap().hits, 0);
+        catalog.plan_queries(&[query(1)], 11).await.unwrap();
+        let search = catalog.claim_search("p", "w", 12, 100).await.unwrap().unwrap();
+        assert_eq!(catalog.record_page((search.id, "w"), &page, 13).await.unwrap().hits, 1);
+        let images = catalog.list_collected_images(ImageId(0), 9).await.unwrap();
+        let credits: Vec<_> = images[0].sightings.iter().map(|sighting| sighting.attribution.as_deref()).collect();
+        assert_eq!(credits, [None, Some("by Ann")]);
+        assert_eq!(catalog.count_left_out().await.unwrap()[0].results, 6);
+        assert_eq!(catalog.list_refusals().await.unwrap(), []);
     }
 }
 

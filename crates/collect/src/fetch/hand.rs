@@ -9,11 +9,16 @@ use tokio::time::{Duration, Instant};
 
 use crate::{Client, FetchFailure, Fetched, Validators, normalize};
 
+/// A smaller picture does no harm, however small its file is.
+const RATIO_FROM_PIXELS: u64 = 1_000_000;
+
 /// What a fetch needs, shared by all that are under way.
 pub(super) struct Hand {
     pub(super) client: Client,
     pub(super) store: ImageStore,
     pub(super) limits: Limits,
+    /// Bytes of pixels for each byte of a file.
+    pub(super) max_ratio: u32,
     pub(super) withdrawn: HashSet<Sha256Hex>,
 }
 
@@ -70,6 +75,13 @@ impl Hand {
         };
         let header = read_header(&fetched.bytes, &self.limits)
             .map_err(|error| Fault::Refused { class: class_of(&error), reason: error.to_string() })?;
+        let n_pixels = u64::from(header.width) * u64::from(header.height);
+        let ratio = 3 * n_pixels / (fetched.bytes.len() as u64).max(1);
+        if n_pixels >= RATIO_FROM_PIXELS && ratio > self.max_ratio.into() {
+            let limit = self.max_ratio;
+            let reason = format!("each of its bytes stands for {ratio} bytes of pixels, more than max_ratio = {limit}");
+            return Err(Fault::Refused { class: "too-compressed", reason });
+        }
         if !self.withdrawn.is_empty() && self.withdrawn.contains(&sha256(&fetched.bytes)) {
             return Err(Fault::Refused {
                 class: "withdrawn",

@@ -1,23 +1,26 @@
 //! What does one URL bring: a picture, nothing new, or a reason?
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use affectory_imaging::ImageFormat;
 use bytes::Bytes;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use reqwest::header::{LAST_MODIFIED, LOCATION};
+use tokio::time::{Instant, timeout};
 use url::{Position, Url};
 
 use super::body::{BodyLimits, Overflow, read_body};
 use super::failure::{FetchFailure, NetError};
+use super::gate::{Gate, Pass};
 use super::memory::{BodyMemory, Reservation};
 use super::resolver::{Lookup, SystemLookup};
 use super::robots::{MAX_ROBOTS_BYTES, Robots};
 use super::robots_cache::{RobotsAnswer, RobotsCache};
 use super::settings::ClientSettings;
 use super::transport::{Transport, accepting, header_text, retry_after};
-use super::url::parse;
+use super::url::{parse, registrable_domain};
 use super::x_robots_tag::forbidding_rule;
 use crate::Host;
 
@@ -41,6 +44,7 @@ struct Shared {
     transport: Transport,
     robots: RobotsCache,
     memory: BodyMemory,
+    gate: Gate,
 }
 
 /// What a server gave to recognise a version by; sent back, it answers 304 if nothing has changed.
@@ -105,9 +109,10 @@ impl Client {
             settings.robots_max_bytes,
         );
         let memory = BodyMemory::new(settings.max_bodies_bytes.max(settings.max_body_bytes));
+        let gate = Gate::new(settings.redirects_per_site, settings.redirect_pause);
         let settings = Arc::new(settings);
         let transport = Transport::new(Arc::clone(&settings), lookup)?;
-        Ok(Self { shared: Arc::new(Shared { settings, transport, robots, memory }) })
+        Ok(Self { shared: Arc::new(Shared { settings, transport, robots, memory, gate }) })
     }
 
     /// Fetches what a URL points at, redirects followed, once: who asks again, and when, is the caller's affair.
@@ -115,40 +120,67 @@ impl Client {
     /// # Errors
     /// The [`FetchFailure`] that says how it ended; every phase has a deadline, so it ends.
     pub async fn fetch(&self, url: &Url, validators: Option<&Validators>) -> Result<Fetched, FetchFailure> {
-        let fetching = self.shared.fetch(url, validators);
-        tokio::time::timeout(self.shared.settings.total_timeout, fetching)
-            .await
-            .unwrap_or(Err(FetchFailure::TotalTimeout))
+        self.shared.fetch(url, validators).await
     }
 
     /// Time that the URL's site wants between two requests, if its robots.txt says so and was read already.
-    pub fn crawl_delay(&self, url: &Url) -> Option<std::time::Duration> {
-        match self.shared.robots.known(origin(url))? {
-            RobotsAnswer::Rules(robots) => robots.crawl_delay(),
-            RobotsAnswer::Unreachable(_) => None,
-        }
+    pub fn crawl_delay(&self, url: &Url) -> Option<Duration> {
+        self.shared.crawl_delay(url)
     }
+}
+
+/// What one hop of a fetch came to.
+enum Hop {
+    End(Fetched),
+    Redirect,
 }
 
 impl Shared {
     async fn fetch(&self, url: &Url, validators: Option<&Validators>) -> Result<Fetched, FetchFailure> {
         let mut trail = Trail::start(parse(url.as_str(), None)?, self.settings.max_redirects);
+        let mut rest = self.settings.total_timeout;
+        let mut _pass: Option<Pass> = None;
         loop {
-            self.check_host(&trail.url)?;
-            self.check_robots(&trail.url).await?;
-            let response = self.transport.ask(&trail.url, image_headers(validators)).await?;
-            match redirect_target(&trail.url, &response)? {
-                Some(target) => trail.step(target)?,
-                None => return self.finish(response, trail, validators.is_some()).await,
+            let began = Instant::now();
+            match timeout(rest, self.hop(&mut trail, validators)).await {
+                Ok(Ok(Hop::End(fetched))) => return Ok(fetched),
+                Ok(Ok(Hop::Redirect)) => {}
+                Ok(Err(failure)) => return Err(failure),
+                Err(_) => return Err(FetchFailure::TotalTimeout),
+            }
+            // What follows may wait, which is not the site's fault and has a limit of its own.
+            rest = rest.saturating_sub(began.elapsed());
+            if let Some(site) = trail.foreign_site() {
+                _pass = None;
+                let pass = self.gate.enter(&site, self.crawl_delay(&trail.url)).await;
+                _pass = Some(pass.ok_or(FetchFailure::BusySite(site))?);
             }
         }
     }
 
+    /// Asks for the URL where the trail has come to.
+    async fn hop(&self, trail: &mut Trail, validators: Option<&Validators>) -> Result<Hop, FetchFailure> {
+        self.check_host(&trail.url)?;
+        self.check_robots(&trail.url).await?;
+        let response = self.transport.ask(&trail.url, image_headers(validators)).await?;
+        match redirect_target(&trail.url, &response)? {
+            Some(target) => trail.step(target).map(|()| Hop::Redirect),
+            None => self.finish(response, trail, validators.is_some()).await.map(Hop::End),
+        }
+    }
+
+    fn crawl_delay(&self, url: &Url) -> Option<Duration> {
+        match self.robots.known(origin(url))? {
+            RobotsAnswer::Rules(robots) => robots.crawl_delay(),
+            RobotsAnswer::Unreachable(_) => None,
+        }
+    }
+
     /// From the head of the last answer to its bytes, or the reason against them.
-    async fn finish(&self, response: Response, trail: Trail, is_conditional: bool) -> Result<Fetched, FetchFailure> {
+    async fn finish(&self, response: Response, trail: &Trail, is_conditional: bool) -> Result<Fetched, FetchFailure> {
         let status = response.status().as_u16();
         if status == 304 && is_conditional {
-            return Ok(Fetched::NotModified { final_url: trail.url });
+            return Ok(Fetched::NotModified { final_url: trail.url.clone() });
         }
         if let Some(failure) = FetchFailure::of_status(status, retry_after(&response)) {
             return Err(failure);
@@ -166,7 +198,7 @@ impl Shared {
         let (bytes, reservation) = read_body(response, &limits, begins_like_an_image).await?;
         let format = ImageFormat::sniff(&bytes).map_err(|e| FetchFailure::NotAnImage(e.to_string()))?;
         let n_redirects = trail.earlier.len();
-        let final_url = trail.url;
+        let final_url = trail.url.clone();
         Ok(Fetched::Image(FetchedImage {
             bytes,
             format,
@@ -273,6 +305,12 @@ impl Trail {
         }
         self.earlier.push(std::mem::replace(&mut self.url, target));
         Ok(())
+    }
+
+    /// The registrable domain that a redirect has led to from another one.
+    fn foreign_site(&self) -> Option<String> {
+        let site = registrable_domain(&self.url);
+        self.earlier.last().is_some_and(|from| registrable_domain(from) != site).then_some(site)
     }
 }
 

@@ -126,6 +126,9 @@ pub enum FetchFailure {
         /// The limit.
         limit: usize,
     },
+    /// So many other fetches are led to the same site that this one would wait for too long.
+    #[error("too many redirects of others lead to {0} at the moment")]
+    BusySite(String),
     /// A redirect to a URL that was asked before.
     #[error("redirect loop at {0}")]
     RedirectLoop(String),
@@ -214,6 +217,8 @@ impl FetchFailure {
     pub const fn class(&self) -> &'static str {
         match self {
             FetchFailure::RefusedUrl(UrlRefusal::Scheme(_)) => "forbidden-scheme",
+            FetchFailure::RefusedUrl(UrlRefusal::UserInfo) => "user-info",
+            FetchFailure::RefusedUrl(UrlRefusal::TooLong { .. }) => "long-url",
             FetchFailure::RefusedUrl(_) => "bad-url",
             FetchFailure::ExcludedHost(_) => "excluded-host",
             FetchFailure::ForbiddenAddress { .. } => "forbidden-address",
@@ -229,6 +234,7 @@ impl FetchFailure {
             FetchFailure::TooLarge { .. } => "too-large",
             FetchFailure::HeadersTooLarge => "headers-too-large",
             FetchFailure::TooManyRedirects { .. } => "too-many-redirects",
+            FetchFailure::BusySite(_) => "busy-site",
             FetchFailure::RedirectLoop(_) => "redirect-loop",
             FetchFailure::RedirectWithoutTarget => "bad-redirect",
             FetchFailure::IncompleteBody { .. } => "incomplete-body",
@@ -258,6 +264,7 @@ impl FetchFailure {
             | FetchFailure::TooSlow { .. }
             | FetchFailure::TotalTimeout
             | FetchFailure::IncompleteBody { .. }
+            | FetchFailure::BusySite(_)
             | FetchFailure::RobotsUnreachable { .. }
             | FetchFailure::RateLimited { .. } => true,
             // 408: the server waited too long; 425: it wants the request once more.

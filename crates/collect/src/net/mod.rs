@@ -7,6 +7,7 @@ mod address;
 mod body;
 mod client;
 mod failure;
+mod gate;
 mod granted;
 mod interface;
 mod memory;

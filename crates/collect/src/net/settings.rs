@@ -24,6 +24,10 @@ pub struct ClientSettings {
     pub excluded_hosts: Vec<Host>,
     /// Most redirects of one fetch; default 5.
     pub max_redirects: usize,
+    /// Least pause between two redirected fetches that one registrable domain gets from others; default none.
+    pub redirect_pause: Duration,
+    /// Most redirected fetches at a time that one registrable domain gets from others; default 64.
+    pub redirects_per_site: usize,
     /// Most bytes of a picture; default 64 MiB, as `imaging` decodes.
     pub max_body_bytes: u64,
     /// Most bytes of all pictures under way together, but for one whose length nobody announced; default 256 MiB, at least
@@ -75,6 +79,8 @@ impl Default for ClientSettings {
             open_networks: Vec::new(),
             excluded_hosts: Vec::new(),
             max_redirects: 5,
+            redirect_pause: Duration::ZERO,
+            redirects_per_site: 64,
             max_body_bytes: 64 << 20,
             max_bodies_bytes: 256 << 20,
             max_headers: 100,

@@ -40,9 +40,11 @@ impl Account {
         Gathering::after(seen, self.limits.max_results, &self.licenses)
     }
 
-    /// The same where the engine filters by licence and does not say which one it found.
-    pub fn gather_unlicensed(&self, seen: u32) -> Gathering<'_> {
-        Gathering::after(seen, self.limits.max_results, &[])
+    /// The same where the engine filters by licence and does not say which one it found: then the filter, such as
+    /// `rights=(cc_attribute)`, is all that can be kept of it.
+    pub fn gather_unlicensed(&self, seen: u32, filter: Option<String>) -> Gathering<'_> {
+        let filtered = filter.map(|filter| format!("Google's filter {filter}"));
+        Gathering::after(seen, self.limits.max_results, &[]).filtered_by(filtered)
     }
 
     /// Refuses an upload span, for providers that know none.

@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(page.hits[0].title.as_deref(), Some("A <woman> smiling"));
         assert_eq!((page.hits[1].rank, page.hits[1].width, &page.hits[1].page_url), (4, Some(5), &None));
         let counts: Vec<_> = page.skipped.into_iter().collect();
-        assert_eq!(counts, [(SkipReason::NoImage, 2), (SkipReason::BadUrl, 1)]);
+        assert_eq!(counts, [(SkipReason::NoImage, 2), (SkipReason::ForbiddenScheme, 1)]);
         assert_eq!(page.next, None);
     }
 

@@ -48,7 +48,7 @@ impl SearchProvider for Commons {
             .pair("gsrsearch", &format!("{FILTER}{}", line_without(ask.text, ask.negatives, LINE)?))
             .pair("gsrlimit", &self.0.page_size(PAGE_SIZE).to_string())
             .pair("prop", "imageinfo")
-            .pair("iiprop", "url|size|mime|sha1|user|extmetadata")
+            .pair("iiprop", "url|size|mime|user|extmetadata")
             .pair("maxlag", "5");
         for (name, value) in &continuation {
             request = request.pair(name, value);
@@ -156,12 +156,7 @@ fn hit(result: &Value) -> Result<Hit, SkipReason> {
     hit.creator = metadata("Artist").or_else(|| plain_text(info.get("user")?.as_str()?, MAX_TEXT));
     hit.attribution = metadata("Attribution").or_else(|| attribution(&hit, "via Wikimedia Commons"));
     (hit.width, hit.height) = (side(info, "width"), side(info, "height"));
-    hit.sha1 = info.get("sha1").and_then(Value::as_str).map(str::to_ascii_lowercase).filter(|hash| is_sha1(hash));
     Ok(hit)
-}
-
-fn is_sha1(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -173,7 +168,7 @@ mod tests {
     const BODY: &str = r#"{"continue":{"gsroffset":50,"continue":"gsroffset||"},"query":{"pages":[
         {"pageid":9,"title":"File:B.png","index":2,"imageinfo":[{"url":"https://upload.org/B.png","user":"Bob"}]},
         {"pageid":1,"title":"File:Sad man.jpg","index":1,"imageinfo":[{"url":"https://upload.org/A.jpg",
-         "descriptionurl":"https://commons.org/A","width":800,"height":600,"sha1":"DA39A3EE5E6B4B0D3255BFEF95601890AFD80709","user":"Up",
+         "descriptionurl":"https://commons.org/A","width":800,"height":600,"user":"Up",
          "extmetadata":{"LicenseShortName":{"value":"CC BY-SA 4.0"},"LicenseUrl":{"value":"https://creativecommons.org/licenses/by-sa/4.0"},
           "Artist":{"value":"<a href=\"//commons.org/wiki/User:J\" title=\"x\">J&ouml;rg</a>"}}}]},
         {"pageid":3,"title":"File:C.jpg","index":3}]}}"#;
@@ -187,7 +182,7 @@ mod tests {
             commons.request(&Ask { cursor: Some(&next), ..first }).unwrap().loggable_url(),
             "http://127.0.0.1:1/base/w/api.php?action=query&format=json&formatversion=2&generator=search&gsrnamespace=6\
              &gsrsearch=filetype%3Abitmap+sad+man+-cartoon+-%22clip+art%22&gsrlimit=50&prop=imageinfo\
-             &iiprop=url%7Csize%7Cmime%7Csha1%7Cuser%7Cextmetadata&maxlag=5&gsroffset=50&continue=gsroffset%7C%7C"
+             &iiprop=url%7Csize%7Cmime%7Cuser%7Cextmetadata&maxlag=5&gsroffset=50&continue=gsroffset%7C%7C"
         );
         let again = Ask { cursor: Some(&next), ..first };
         assert_eq!(commons.read(&again, &answer(200, BODY)).unwrap().next, None, "the same place again is the end");
@@ -201,7 +196,6 @@ mod tests {
         let hit = &page.hits[0];
         assert_eq!((hit.rank, hit.creator.as_deref(), hit.title.as_deref()), (1, Some("Jörg"), Some("Sad man")));
         assert_eq!(hit.attribution.as_deref(), Some("\"Sad man\" by Jörg, via Wikimedia Commons, CC BY-SA 4.0"));
-        assert_eq!(hit.sha1.as_deref(), Some("da39a3ee5e6b4b0d3255bfef95601890afd80709"));
         assert_eq!((page.hits[1].creator.as_deref(), page.skipped[&SkipReason::NoImage]), (Some("Bob"), 1));
     }
 

@@ -64,7 +64,9 @@ impl SearchProvider for Google {
         self.check(answer)?;
         let cursor = Cursor::read(ask.cursor)?;
         let body = object(answer.body)?;
-        let mut page = self.account.gather_unlicensed(cursor.seen);
+        let mut page = self
+            .account
+            .gather_unlicensed(cursor.seen, rights(&self.account.licenses).map(|rights| format!("rights={rights}")));
         // No hits, no `items`.
         for item in list(&body, "items")?.unwrap_or_default() {
             page.take(hit(item));
@@ -167,6 +169,12 @@ mod tests {
         assert_eq!((page.hits[0].height, page.skipped[&SkipReason::NotAResult]), (Some(200), 1));
         let last = body.replace("nextPage", "previousPage");
         assert_eq!(google().read(&ask("x", "en"), &answer(200, &last)).unwrap().next, None);
+        // No result states its licence; that Google was asked to filter stays with each of them.
+        assert_eq!(page.hits[0].license, None);
+        let filtered = Google { account: Account { licenses: vec![License::Cc0], ..account(9) }, ..google() };
+        let page = filtered.read(&ask("x", "en"), &answer(200, body)).unwrap();
+        let license = page.hits[0].license.as_deref();
+        assert_eq!(license, Some("Google's filter rights=(cc_publicdomain).-(cc_noncommercial|cc_nonderived)"));
     }
 
     #[test]

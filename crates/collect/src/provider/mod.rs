@@ -170,8 +170,6 @@ pub struct Hit {
     pub width: Option<u32>,
     /// Pixels, as the provider says.
     pub height: Option<u32>,
-    /// SHA-1 of the file in 40 hexadecimal digits, where the provider tells it.
-    pub sha1: Option<String>,
 }
 
 impl Hit {
@@ -189,7 +187,6 @@ impl Hit {
             attribution: None,
             width: None,
             height: None,
-            sha1: None,
         }
     }
 }
@@ -201,26 +198,35 @@ pub enum SkipReason {
     NotAResult,
     /// It names no image.
     NoImage,
-    /// The image's address is no URL of http or https, or holds a password.
+    /// The image's address is no URL.
     BadUrl,
+    /// The image's address is of another scheme than http and https, such as `file`.
+    ForbiddenScheme,
+    /// The image's address holds a user name or a password.
+    UserInfo,
     /// The image's address has more than 4,096 bytes.
     LongUrl,
     /// Its licence is not among those asked for, or not stated.
     OtherLicense,
     /// It lies beyond the results that one query may have.
     OverCap,
+    /// The image, or the page it stands on, is of a host from which nothing is taken.
+    ExcludedHost,
 }
 
 impl SkipReason {
-    /// The word for the catalogue and for logs.
+    /// The word for the catalogue: the same as of a fetch, where that can end so, too.
     pub const fn as_str(self) -> &'static str {
         match self {
-            SkipReason::NotAResult => "not_a_result",
-            SkipReason::NoImage => "no_image",
-            SkipReason::BadUrl => "bad_url",
-            SkipReason::LongUrl => "long_url",
-            SkipReason::OtherLicense => "other_license",
-            SkipReason::OverCap => "over_cap",
+            SkipReason::NotAResult => "not-a-result",
+            SkipReason::NoImage => "no-image",
+            SkipReason::BadUrl => "bad-url",
+            SkipReason::ForbiddenScheme => "forbidden-scheme",
+            SkipReason::UserInfo => "user-info",
+            SkipReason::LongUrl => "long-url",
+            SkipReason::OtherLicense => "other-license",
+            SkipReason::OverCap => "not-wanted",
+            SkipReason::ExcludedHost => "excluded-host",
         }
     }
 }

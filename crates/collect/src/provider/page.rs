@@ -9,6 +9,8 @@ use super::{Hit, License, Page, SkipReason};
 #[derive(Debug)]
 pub(super) struct Gathering<'a> {
     licenses: &'a [License],
+    /// What is known of the licence of a result that states none.
+    filtered: Option<String>,
     max_results: u32,
     first: u32,
     seen: u32,
@@ -19,7 +21,12 @@ pub(super) struct Gathering<'a> {
 impl<'a> Gathering<'a> {
     /// An empty page after `seen` results. With `licenses`, only what says to have one of them is taken.
     pub fn after(seen: u32, max_results: u32, licenses: &'a [License]) -> Self {
-        Self { licenses, max_results, first: seen, seen, hits: Vec::new(), skipped: BTreeMap::new() }
+        Self { licenses, filtered: None, max_results, first: seen, seen, hits: Vec::new(), skipped: BTreeMap::new() }
+    }
+
+    /// The same, where this is all that is known of the licence of what states none.
+    pub fn filtered_by(self, filtered: Option<String>) -> Self {
+        Self { filtered, ..self }
     }
 
     /// Takes the next result, or counts why not.
@@ -55,6 +62,7 @@ impl<'a> Gathering<'a> {
             return Err(SkipReason::OtherLicense);
         }
         hit.rank = self.seen;
+        hit.license = hit.license.or_else(|| self.filtered.clone());
         Ok(hit)
     }
 }

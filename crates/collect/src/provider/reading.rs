@@ -93,8 +93,11 @@ pub(super) fn web_url(text: &str) -> Result<Url, SkipReason> {
     }
     let parsed = if text.starts_with("//") { Url::parse(&format!("https:{text}")) } else { Url::parse(text) };
     let mut url = parsed.map_err(|_| SkipReason::BadUrl)?;
-    if !matches!(url.scheme(), "http" | "https") || url.password().is_some() || !url.username().is_empty() {
-        return Err(SkipReason::BadUrl);
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(SkipReason::ForbiddenScheme);
+    }
+    if url.password().is_some() || !url.username().is_empty() {
+        return Err(SkipReason::UserInfo);
     }
     url.set_fragment(None);
     // Letters outside ASCII grow threefold when they are encoded.
@@ -158,10 +161,16 @@ mod tests {
     #[test]
     fn only_addresses_of_the_web_pass() {
         assert_eq!(web_url("//x.org/a b#frag").map(String::from).as_deref(), Ok("https://x.org/a%20b"));
-        for text in
-            ["data:image/png;base64,AA", "file:///etc/passwd", "/relative", "javascript:1", "https://a:b@x.org/"]
-        {
-            assert_eq!(web_url(text), Err(SkipReason::BadUrl), "{text}");
+        for (text, reason) in [
+            ("data:image/png;base64,AA", SkipReason::ForbiddenScheme),
+            ("file:///etc/passwd", SkipReason::ForbiddenScheme),
+            ("javascript:1", SkipReason::ForbiddenScheme),
+            ("https://a:b@x.org/", SkipReason::UserInfo),
+            ("http://good.example@10.0.0.7/", SkipReason::UserInfo),
+            ("/relative", SkipReason::BadUrl),
+            ("http://[::1", SkipReason::BadUrl),
+        ] {
+            assert_eq!(web_url(text), Err(reason), "{text}");
         }
         assert_eq!(web_url(&format!("https://x.org/{}", "ü".repeat(1_500))), Err(SkipReason::LongUrl));
     }

@@ -88,7 +88,8 @@ impl SearchProvider for SerpApi {
         let pagination = body.get("serpapi_pagination");
         // Where it tells of pages at all, it tells of the next one; else the end is a page without results.
         let goes_on = pagination.is_none_or(|pagination| pagination.get("next").is_some());
-        let mut page = self.account.gather_unlicensed(cursor.seen);
+        let filter = google_licenses(&self.account.licenses).filter(|_| self.engine == Engine::Google);
+        let mut page = self.account.gather_unlicensed(cursor.seen, filter.map(|filter| format!("licenses={filter}")));
         for result in results.unwrap_or_default() {
             page.take(hit(result));
         }
@@ -184,7 +185,7 @@ mod tests {
         let google = serpapi(Engine::Google);
         let page = google.read(&ask("x", "en"), &answer(200, body)).unwrap();
         assert_eq!((page.hits[0].width, page.hits[0].height), (Some(800), None));
-        assert_eq!((page.next.as_deref(), page.skipped[&SkipReason::BadUrl]), (Some("2:2"), 1));
+        assert_eq!((page.next.as_deref(), page.skipped[&SkipReason::ForbiddenScheme]), (Some("2:2"), 1));
         let end =
             r#"{"search_metadata":{"status":"Success"},"error":"Google hasn't returned any results for this query."}"#;
         assert_eq!(google.read(&ask("x", "en"), &answer(200, end)), Ok(Page::default()));

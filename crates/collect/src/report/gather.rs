@@ -72,6 +72,7 @@ pub async fn gather(
         totals,
         images,
         steps,
+        left_out: catalog.count_left_out().await?,
         outcomes: catalog.count_outcomes().await?,
         unusable: catalog.count_unusable().await?,
         crossings,

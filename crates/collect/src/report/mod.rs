@@ -10,8 +10,8 @@ mod near;
 mod write;
 
 use affectory_catalog::{
-    CollectionTotals, CopyCount, FetchedImageTotals, HostCount, LicenseCount, OutcomeCount, PaceRow, QueryCounts,
-    UnusableCount,
+    CollectionTotals, CopyCount, FetchedImageTotals, HostCount, LeftOutCount, LicenseCount, OutcomeCount, PaceRow,
+    QueryCounts, UnusableCount,
 };
 
 pub use cross::{Axis, Crossing};
@@ -78,6 +78,8 @@ pub struct Report {
     pub images: FetchedImageTotals,
     /// From hits to faces in the store: no step is larger than the one before.
     pub steps: Vec<Step>,
+    /// Results that became no address, by provider and reason.
+    pub left_out: Vec<LeftOutCount>,
     /// How the last attempt at each address ended.
     pub outcomes: Vec<OutcomeCount>,
     /// Images without a usable face, by reason.

@@ -45,6 +45,9 @@ pub struct FetchSettings {
     pub timeout_s: u64,
     /// Largest file, in bytes, 1 KiB to 64 MiB (above that, nothing would decode it).
     pub max_bytes: u64,
+    /// Bytes of pixels, three for each, that one byte of a file may stand for, from a megapixel on: 10 to 1,000,000. A
+    /// photograph stands for a hundred at most, what was made to fill memories for a thousand.
+    pub max_ratio: u32,
     /// Redirects of one image, 0 to 20.
     pub max_redirects: u32,
     /// Whether robots.txt is asked and obeyed.
@@ -63,6 +66,7 @@ impl Default for FetchSettings {
             pause_ms: 500,
             timeout_s: 30,
             max_bytes: 32 * 1024 * 1024,
+            max_ratio: 500,
             max_redirects: 5,
             respect_robots: true,
             open_networks: Vec::new(),
@@ -84,6 +88,7 @@ impl FetchSettings {
             ("pause_ms", self.pause_ms, 0, 3_600_000),
             ("timeout_s", self.timeout_s, 1, 600),
             ("max_bytes", self.max_bytes, 1_024, 64 * 1024 * 1024),
+            ("max_ratio", u64::from(self.max_ratio), 10, 1_000_000),
             ("max_redirects", u64::from(self.max_redirects), 0, 20),
         ];
         match ranges.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {

@@ -2,7 +2,7 @@
 
 use affectory_catalog::{
     AnnotatorKind, DetectedFace, FaceQuality, FetchEnd, FetchRecord, FetchedImage, ImportItem, NewAnnotation, NewFace,
-    NewHit, NewImage, NewQuery, NewSighting, Project, ProjectConfig, ScanOutcome, ScanStatus, SearchNext,
+    NewHit, NewImage, NewPage, NewQuery, NewSighting, Project, ProjectConfig, ScanOutcome, ScanStatus,
 };
 use affectory_collect::{Keywords, Pictures, Report, ReportRequest, gather_report, report_html, write_report};
 use affectory_core::{BoundingBox, CandidateId, Expression, ImageId, Landmarks, PerceptualHash, Point, Sha256Hex};
@@ -37,7 +37,7 @@ impl Lab {
         let catalog = &self.project.catalog;
         catalog.plan_queries(&[query], 10).await.unwrap();
         let search = catalog.claim_search("p", "w", 20, 1000).await.unwrap().unwrap();
-        catalog.record_page((search.id, "w"), hits, &SearchNext::Done, None, 30).await.unwrap();
+        catalog.record_page((search.id, "w"), &NewPage::last(hits), 30).await.unwrap();
     }
 
     /// Records that an address brought image `n`, and that the image shows one face; says which crop it has.
@@ -107,6 +107,7 @@ fn hit(n: usize, words: &str) -> NewHit {
         license: Some(words.to_owned()),
         license_url: Some(words.to_owned()),
         creator: Some(words.to_owned()),
+        attribution: None,
     }
 }
 

@@ -99,13 +99,63 @@ async fn a_provider_that_says_429_is_not_asked_with_another_query_and_again_afte
     }
     assert_eq!(server.requests().len(), KINDS.len());
 
-    let one = Lab::with(&all_kinds(&server, "")).await;
-    one.plan_one().await;
-    one.search().await;
-    for (kind, _) in KINDS {
-        let due_ms = one.project.catalog.next_search_due(kind).await.unwrap();
-        assert_eq!(due_ms, Some(one.now_ms() + 60_000), "{kind}");
+    // The next run knows of it, asks after that minute, and waits for twice as long then.
+    lab.clock_ms.fetch_add(59_999, Ordering::SeqCst);
+    for summary in lab.search().await {
+        assert_eq!(summary.failures, 0, "{summary:?}");
+        assert!(summary.ended_early.is_some_and(|why| why.contains("the quota is spent")));
     }
+    assert_eq!(server.requests().len(), KINDS.len());
+    lab.clock_ms.fetch_add(1, Ordering::SeqCst);
+    lab.search().await;
+    assert_eq!(server.requests().len(), 2 * KINDS.len());
+    for refusal in lab.project.catalog.list_refusals().await.unwrap() {
+        assert_eq!((refusal.refusals, refusal.until_ms), (2, Some(lab.now_ms() + 120_000)), "{refusal:?}");
+    }
+}
+
+/// Issue 4's list of tricks, as results. What is refused here leaves its reason in the catalogue, and no address; what an
+/// address alone does not tell is refused when it is fetched.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_result_that_becomes_no_address_leaves_its_reason() {
+    let long = format!("https://x.example/{}", "a".repeat(5_000));
+    let addresses = [
+        "file:///etc/passwd",
+        "data:image/png;base64,AA",
+        "ftp://x.example/1.jpg",
+        "http://good.example@169.254.169.254/1.jpg",
+        "https://user:word@x.example/1.jpg",
+        "http://[::1",
+        &long,
+        "https://cdn.stock.example/1.jpg",
+        "https://x.example/1.jpg",
+        "https://x.example/2.jpg",
+    ];
+    let mut photos: Vec<_> = addresses.iter().map(|url| serde_json::json!({ "src": { "original": url } })).collect();
+    photos.extend([serde_json::json!(7), serde_json::json!({ "src": { "original": "" } })]);
+    let server = Server::always(Reply::body(serde_json::json!({ "photos": photos }).to_string())).await;
+    let base = server.url("");
+    let settings = format!("[[provider]]\nkind = \"pexels\"\nbase_url = \"{base}\"\npause_ms = 0\nmax_results = 11\n");
+    let mut lab = Lab::with(&settings).await;
+    lab.settings.fetch.excluded_hosts = vec![Host::try_from("stock.example".to_owned()).unwrap()];
+    lab.plan_one().await;
+    let summary = &lab.search().await[0];
+    let mut counts: Vec<(String, u64)> = Vec::new();
+    for row in lab.project.catalog.count_left_out().await.unwrap() {
+        counts.push((row.reason, row.results));
+    }
+    counts.sort();
+    let expected = [
+        ("bad-url", 1),
+        ("excluded-host", 1),
+        ("forbidden-scheme", 3),
+        ("long-url", 1),
+        ("no-image", 1),
+        ("not-wanted", 1),
+        ("user-info", 2),
+    ];
+    assert_eq!(counts, expected.map(|(reason, n)| (reason.to_owned(), n)));
+    assert_eq!((summary.hits, summary.left_out), (2, 10), "{summary:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

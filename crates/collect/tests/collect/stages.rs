@@ -171,6 +171,27 @@ async fn a_server_that_is_busy_is_asked_again_later_and_given_up_at_last() {
     assert_eq!(lab.outcomes().await, [("http-5xx".to_owned(), 4)]);
 }
 
+/// A flat picture of two megapixels in a few hundred bytes: nothing is decoded to find that out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_to_fill_a_memory_is_refused_by_its_header() {
+    let bomb = affectory_imaging::encode_png(&RgbImage::filled(2_000, 1_000, [0, 0, 0])).unwrap();
+    assert!(bomb.len() < 12_000, "{}", bomb.len());
+    let images = Server::start(move |request: &Request| match request.path.as_str() {
+        "/robots.txt" => Reply::status(404),
+        "/photo/0.jpg" => Reply::body(bomb.clone()),
+        _ => Reply::body(picture(7)),
+    })
+    .await;
+    let provider = Server::start(pexels(&images)).await;
+    let lab =
+        Lab::with(&format!("[[provider]]\nkind = \"pexels\"\nbase_url = \"{}\"\npause_ms = 0\n", provider.url("")))
+            .await;
+    lab.plan(1).await;
+    lab.search().await;
+    lab.fetch().await;
+    assert_eq!(lab.outcomes().await, [("fetched".to_owned(), 3), ("too-compressed".to_owned(), 1)]);
+}
+
 /// With a crawl-delay the second picture waits for much longer than this test does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crawl_delay_holds_the_rest_of_the_host_back() {

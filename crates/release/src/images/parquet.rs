@@ -35,6 +35,7 @@ const SCHEMA: &str = "message image {
     optional binary license (STRING);
     optional binary license_url (STRING);
     optional binary creator (STRING);
+    optional binary attribution (STRING);
     optional binary provider (STRING);
     optional binary engine (STRING);
     optional binary query (STRING);
@@ -150,6 +151,7 @@ impl ShardWriter for ParquetShard {
             Cell::optional(first.and_then(|first| first.license.as_deref())),
             Cell::optional(first.and_then(|first| first.license_url.as_deref())),
             Cell::optional(first.and_then(|first| first.creator.as_deref())),
+            Cell::optional(first.and_then(|first| first.attribution.as_deref())),
             Cell::optional(first.map(|first| first.provider.as_str())),
             Cell::optional(first.map(|first| first.engine.as_str())),
             Cell::optional(first.map(|first| first.query.as_str())),

@@ -1,6 +1,6 @@
 //! `affectory collect status` and `list`: how far is it, how fast does it go, and how did each address end?
 
-use affectory_catalog::{CandidateState, PaceRow, QueryState, QuotaRow, SearchFailureCount};
+use affectory_catalog::{CandidateState, LeftOutCount, PaceRow, QueryState, QuotaRow, Refusal, SearchFailureCount};
 use affectory_collect::CollectSettings;
 use affectory_core::CandidateId;
 
@@ -31,6 +31,8 @@ pub(super) async fn status(context: &Context, args: &CollectStatus) -> anyhow::R
     let yields = project.catalog.count_yield().await?;
     let quota = project.catalog.list_quota().await?;
     let failures = project.catalog.count_search_failures(MOST_REASONS).await?;
+    let refusals = project.catalog.list_refusals().await?;
+    let left_out = project.catalog.count_left_out().await?;
     if searches.is_empty() && !context.is_json {
         return context.print_text("no query is on the list yet: put some there with `affectory collect plan`");
     }
@@ -52,6 +54,8 @@ pub(super) async fn status(context: &Context, args: &CollectStatus) -> anyhow::R
     let settings = settings_of(&project).unwrap_or_default();
     let today = requests_of(&quota, now_ms.div_euclid(DAY_MS), &settings);
     describe_asking(&mut text, &today, &failures);
+    describe_refusals(&mut text, &refusals, now_ms);
+    describe_left_out(&mut text, &left_out);
     text += "\nengine                expression  addresses   fetched\n";
     let mut by_engine: Vec<(String, [u64; 2])> = Vec::new();
     for row in &yields {
@@ -84,7 +88,7 @@ pub(super) async fn status(context: &Context, args: &CollectStatus) -> anyhow::R
         .collect();
     let json = serde_json::json!({
         "searches": searches, "yield": yields, "outcomes": outcomes, "requests": quota, "pace": pace,
-        "today": today, "search_failures": failures,
+        "today": today, "search_failures": failures, "refusals": refusals, "left_out": left_out,
     });
     context.print(&text, &json)
 }
@@ -131,6 +135,33 @@ fn describe_asking(text: &mut String, today: &[Requests], failures: &[SearchFail
     for SearchFailureCount { provider, state, reason, searches } in failures {
         let state = if state == "failed" { "given up" } else { "asked again later" };
         *text += &format!("{provider:12}  {searches:8}  {state}: {}\n", printable(reason));
+    }
+}
+
+/// Says in `text` which providers refused, whatever they are asked, and until when.
+fn describe_refusals(text: &mut String, refusals: &[Refusal], now_ms: i64) {
+    if !refusals.is_empty() {
+        *text += "\nprovider      why it answers nothing\n";
+    }
+    for Refusal { provider, until_ms, reason, .. } in refusals {
+        let then = match until_ms {
+            None => "asked again by the next run".to_owned(),
+            Some(until_ms) if *until_ms > now_ms => {
+                format!("asked again in {}", duration((until_ms - now_ms) as f64 / 1000.0))
+            }
+            Some(_) => "may be asked again".to_owned(),
+        };
+        *text += &format!("{provider:12}  {}; {then}\n", printable(reason));
+    }
+}
+
+/// Says in `text` what became no address.
+fn describe_left_out(text: &mut String, left_out: &[LeftOutCount]) {
+    if !left_out.is_empty() {
+        *text += "\nprovider      left out  why\n";
+    }
+    for LeftOutCount { provider, reason, results } in left_out {
+        *text += &format!("{provider:12}  {results:8}  {reason}\n");
     }
 }
 

@@ -37,6 +37,21 @@ pub(super) fn section(report: &Report) -> Markup {
         }
         h3 { "Why" }
         div.columns {
+            (table("left-out", &html! { "Results of search engines that became no address." }, &html! {
+                thead { tr {
+                    th scope="col" { "reason" } th scope="col" { "provider" } th.n scope="col" { "results" }
+                } }
+                tbody {
+                    @for row in &report.left_out {
+                        tr {
+                            th scope="row" { (left_out(&row.reason)) }
+                            td { bdi dir="auto" { (shown(&row.provider, 40)) } }
+                            td.n { (number(row.results)) }
+                        }
+                    }
+                    @if report.left_out.is_empty() { tr { td colspan="3" { "none recorded" } } }
+                }
+            }))
             (table("outcomes", &html! { "How the last attempt at each address ended." }, &html! {
                 thead { tr {
                     th scope="col" { "outcome" } th scope="col" { "then" } th.n scope="col" { "addresses" }
@@ -92,6 +107,22 @@ fn state(state: &str) -> &str {
         "fetched" => "fetched",
         "rejected" => "no image to be hoped for",
         "failed" => "given up after several attempts",
+        other => other,
+    }
+}
+
+fn left_out(reason: &str) -> &str {
+    match reason {
+        "not-a-result" => "not a result: nothing could be read from it",
+        "no-image" => "names no image",
+        "bad-url" => "the address is none",
+        "forbidden-scheme" => "the address is neither http nor https",
+        "user-info" => "the address holds a user name or password",
+        "long-url" => "the address is too long",
+        "other-license" => "another licence than those asked for, or none stated",
+        "not-wanted" => "beyond the results that were wanted of a query",
+        "excluded-host" => "of a host from which nothing is taken",
+        "missing-part" => "a part of the answer was missing",
         other => other,
     }
 }

@@ -1,10 +1,11 @@
 //! Does everything end that would not end by itself?
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use affectory_collect::{Client, ClientSettings};
 use futures::future::join_all;
 
+use super::addresses::Scripted;
 use super::{class_of, client, fetch, fetch_with, head, head_and, jpeg, settings};
 use crate::support::{Reply, Server};
 
@@ -128,4 +129,44 @@ async fn content_is_sniffed_and_ends_early() {
     assert_eq!(class_of(settings(), Reply::body("<html>").with("Content-Type", "image/jpeg")).await, "not-an-image");
     assert_eq!(class_of(settings(), Reply::body("")).await, "not-an-image");
     assert_eq!(class_of(settings(), Reply::body(jpeg(20)).with("Content-Type", "text/html")).await, "image");
+}
+
+/// Four sites whose pictures all lie at a fifth: it is asked once each pause, and what is left of a fetch's time does not
+/// run while it waits for that.
+#[tokio::test]
+async fn a_site_that_redirects_lead_to_is_paced_like_one_that_is_asked_itself() {
+    let server = Server::start(|request| match request.path.as_str() {
+        "/robots.txt" => Reply::status(404),
+        "/picture" => Reply::body(jpeg(100)),
+        path => Reply::redirect(format!("http://cdn.example:{}/picture", path.trim_start_matches('/'))),
+    })
+    .await;
+    let pause = Duration::from_millis(400);
+    let total_timeout = Duration::from_secs(1);
+    let client = |redirect_pause| {
+        let settings = ClientSettings { redirect_pause, redirects_per_site: 1, total_timeout, ..settings() };
+        Client::with_lookup(settings, Scripted::new(&[&["127.0.0.1"]]).0).unwrap()
+    };
+    let paced = client(pause);
+    let began = Instant::now();
+    let port = server.port();
+    let fetched = join_all(["a", "b", "c", "d"].map(async |name| {
+        let url = format!("http://{name}.example:{port}/{port}");
+        // `.example` is nobody's suffix: each of these is a site of its own.
+        fetch_with(&paced, &url).await.map(|image| image.n_redirects)
+    }))
+    .await;
+    assert_eq!(fetched, [const { Ok(1) }; 4]);
+    assert!(began.elapsed() >= 3 * pause, "{:?}", began.elapsed());
+    // A redirect within a site is the site's own affair: none of these waits for an hour.
+    let patient = client(Duration::from_secs(3_600));
+    let within = Server::start(|request| match request.path.as_str() {
+        "/robots.txt" => Reply::status(404),
+        "/picture" => Reply::body(jpeg(100)),
+        _ => Reply::redirect("/picture"),
+    })
+    .await;
+    for _ in 0..4 {
+        fetch_with(&patient, &format!("http://e.example:{}/x", within.port())).await.unwrap();
+    }
 }
