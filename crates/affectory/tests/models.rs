@@ -113,6 +113,62 @@ fn what_a_model_cannot_say_is_absent_from_its_prediction() {
     assert!(answer["valence"].is_f64() && answer["arousal"].is_f64() && answer["is_proxy"] == true);
 }
 
+/// The model inside the program, exported, by a manifest that wants faces aligned and does not name its valence and arousal.
+#[test]
+fn a_model_of_others_is_scored_on_aligned_faces_with_a_proxy_where_it_has_no_values() {
+    #[expect(clippy::disallowed_methods, reason = "a test asks where the library is")]
+    let Ok(runtime) = std::env::var("ORT_DYLIB_PATH") else {
+        return println!("SKIPPED: ORT_DYLIB_PATH does not say where libonnxruntime is");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let project = project(folder.path());
+    let [model, manifest] = ["model.onnx", "aligned.toml"].map(|name| folder.path().join(name));
+    done(&run(&["export-model", "affectory-s", "--out", text(&model)]));
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_affectory"));
+        command.env_remove("AFFECTORY_LOG").env("ORT_DYLIB_PATH", &runtime).stdin(Stdio::null());
+        done(&command.args(args).output().unwrap())
+    };
+    let scored = |name: &str, knobs: &str| {
+        let plain = "name = \"x\"\nmodel = \"model.onnx\"\ninput_side = 48\ncolour = \"grey\"\nlayout = \"nchw\"\n\
+                     labels = [\"neutral\", \"happy\", \"sad\", \"surprise\", \"fear\", \"disgust\", \"anger\", \"contempt\"]\n\
+                     cannot_produce = []\nexpression_output = \"probabilities\"\nactivation = \"none\"\n";
+        std::fs::write(&manifest, format!("{plain}{knobs}")).unwrap();
+        run(&["--project", &project, "score", text(&manifest), "--release", "r", "--run", name])
+    };
+    let upright = scored("upright", "");
+    assert!(!upright.contains("no landmarks"), "{upright}");
+    let kept = |name: &str, file: &str| {
+        std::fs::read_to_string(Path::new(&project).join("runs").join(name).join(file)).unwrap()
+    };
+    let is_proxy =
+        |name: &str| serde_json::from_str::<Value>(&kept(name, "run.json")).unwrap()["model_is_proxy"] == true;
+    scored("without", "valence_arousal = \"none\"");
+    assert!(is_proxy("upright") && !is_proxy("without"));
+    let values =
+        |name: &str| kept(name, "valid-predictions.csv").lines().nth(1).unwrap().split(',').nth(2).unwrap().to_owned();
+    assert!(values("upright").parse::<f64>().is_ok() && values("without").is_empty());
+    for alignment in ["eyes", "five-points"] {
+        let aligned = scored(alignment, &format!("alignment = \"{alignment}\""));
+        assert!(
+            aligned.contains("faces have no landmarks in the release: the program's own network found them"),
+            "{aligned}"
+        );
+    }
+    let answers = |name: &str| kept(name, "valid-predictions.csv");
+    assert!(answers("upright") != answers("eyes") && answers("eyes") != answers("five-points"));
+
+    // Also where a picture is a face, whose points nobody knows.
+    let picture = folder.path().join("face.png");
+    let face = affectory_synthetic::sample(3, 2, 96);
+    std::fs::write(&picture, affectory_imaging::encode_png(&face.drawn.image).unwrap()).unwrap();
+    let said: Value =
+        serde_json::from_str(&run(&["--json", "predict", text(&picture), "--crop", "--model", text(&manifest)]))
+            .unwrap();
+    let answer = &said["images"][0]["faces"][0];
+    assert!(answer["valence"].is_f64() && answer["is_proxy"] == true, "{said}");
+}
+
 #[test]
 fn a_manifest_that_cannot_be_meant_is_one_line() {
     let folder = tempfile::tempdir().unwrap();

@@ -29,7 +29,7 @@ mod team;
 mod training;
 
 pub use checkpoint::{Epoch, RunIdentity};
-pub use data::{ReadImage, Sample, face_crop};
+pub use data::{FacePlace, ReadImage, Sample, face_crop};
 pub use error::LearnError;
 pub use export::{ModelFormat, export_model};
 pub use hardware::Hardware;

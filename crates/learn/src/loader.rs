@@ -269,6 +269,7 @@ mod tests {
                 name: i.to_string(),
                 image: i.to_string(),
                 bounding_box: BoundingBox::whole(16, 16),
+                five: None,
                 expression: Expression::from_index(i % 8),
                 votes: [0; 11],
                 valence: Some(0.1),

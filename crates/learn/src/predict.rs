@@ -13,7 +13,7 @@ use crate::LearnError;
 use crate::augment::normalise;
 use crate::checkpoint::{Epoch, RunIdentity, file, parse_json};
 use crate::conventional::ConventionalModel;
-use crate::data::face_crop;
+use crate::data::{FacePlace, face_crop, target};
 use crate::foreign::{self, ForeignModel};
 use crate::recipe::{Colour, Method, Recipe};
 use crate::training::{TrainJob, guess};
@@ -322,29 +322,40 @@ impl Predictor {
         }
     }
 
-    /// The box to hand to [`Predictor::predict`] for a face that a detector found. Other models than the one inside the
+    /// What to hand to [`Predictor::predict`] for a face that a detector found. Other models than the one inside the
     /// program are taken to be trained on a detector's boxes.
-    pub fn framed(&self, detected: BoundingBox) -> BoundingBox {
+    pub fn framed(&self, detected: FacePlace) -> FacePlace {
         let [scale, lift] = self.framing;
         if self.framing == [1.0, 0.0] {
             return detected;
         }
-        let square = detected.squared(scale);
-        BoundingBox { y: square.y - lift * square.height / scale, ..square }
+        let square = detected.bounding_box.squared(scale);
+        let bounding_box = BoundingBox { y: square.y - lift * square.height / scale, ..square };
+        FacePlace { bounding_box, ..detected }
     }
 
-    /// Expression and affect of each face box in a picture.
+    /// Whether it sees faces turned by their five points: where nobody knows them, the landmark network inside the program
+    /// finds them in the box.
+    pub fn is_aligned(&self) -> bool {
+        match &self.model {
+            Model::Foreign(model) => model.is_aligned(),
+            Model::Network { .. } | Model::Conventional { .. } | Model::FaceApi(_) => false,
+        }
+    }
+
+    /// Expression and affect of each face in a picture.
     ///
     /// # Errors
     /// As [`Predictor::read`].
-    pub fn predict(&self, picture: &RgbImage, faces: &[BoundingBox]) -> Result<Vec<Prediction>, LearnError> {
+    pub fn predict(&self, picture: &RgbImage, faces: &[FacePlace]) -> Result<Vec<Prediction>, LearnError> {
         let crops: Vec<Box<[u8]>> = faces.iter().map(|face| self.crop(picture, *face)).collect();
         self.read(&crops)
     }
 
     /// The part of a picture that the model sees of a face, at the size and in the colours it takes: what
     /// [`Predictor::read`] reads, and little memory.
-    pub fn crop(&self, picture: &RgbImage, face: BoundingBox) -> Box<[u8]> {
+    pub fn crop(&self, picture: &RgbImage, place: FacePlace) -> Box<[u8]> {
+        let face = place.bounding_box;
         match &self.model {
             Model::Network { card, .. } | Model::Conventional { card, .. } => {
                 let recipe = &card.recipe;
@@ -354,7 +365,7 @@ impl Predictor {
                 let side = FaceExpressions::SIDE as u32;
                 face_crop(picture, as_tensorflow_resizes(face, side as f32), 1.0, side, Colour::Rgb)
             }
-            Model::Foreign(model) => model.crop(picture, face),
+            Model::Foreign(model) => model.crop(picture, place),
         }
     }
 

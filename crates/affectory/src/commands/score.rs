@@ -46,6 +46,10 @@ pub async fn run(context: &Context, args: &Score) -> anyhow::Result<()> {
         model_is_proxy: predictor.is_proxy(),
     };
     begin(&folder, &identity)?;
+    let n_without_points = match predictor.is_aligned() {
+        true => samples.iter().filter(|sample| sample.five.is_none()).count(),
+        false => 0,
+    };
     let (labels, split) = (release.labels.clone(), args.split);
     let (read, stop, bars) = (train::reader(&project), context.stop.clone(), context.bars.clone());
     let to = folder.clone();
@@ -62,8 +66,16 @@ pub async fn run(context: &Context, args: &Score) -> anyhow::Result<()> {
     let json = serde_json::json!({
         "run": folder, "identity": identity, "scores": scored.all.to_json(),
         "scores_of_its_labels": scored.producible.as_ref().map(Evaluation::to_json),
+        "aligned_by_points_found_now": n_without_points,
     });
-    context.print(&text(&folder, &identity, truth_is_proxy, &scored), &json)
+    let mut text = text(&folder, &identity, truth_is_proxy, &scored);
+    if n_without_points > 0 {
+        text += &format!(
+            "\n{n_without_points} faces have no landmarks in the release: the program's own network found them, in the box, to align \
+             the faces (`faces run` before `release build` puts them in)"
+        );
+    }
+    context.print(&text, &json)
 }
 
 /// Figures over all labels of the release, and over those alone that the model can say, where these are fewer.

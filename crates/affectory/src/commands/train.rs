@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use affectory_catalog::Project;
-use affectory_core::{CoreError, LabelSet, Sha256Hex, Split};
+use affectory_core::{CoreError, Expression, LabelSet, Landmarks, Sha256Hex, Split};
 use affectory_dispatch::{Meeting, Seat};
 use affectory_evaluate::{Evaluation, Missing, match_images};
 use affectory_learn::recipe::Method;
@@ -211,6 +211,7 @@ fn sample(item: &ReleaseItem) -> Sample {
         name: item.item.clone(),
         image: item.image_sha256.to_string(),
         bounding_box: item.bounding_box,
+        five: item.landmarks.as_ref().map(Landmarks::five),
         expression: Some(item.expression),
         votes: item.votes,
         valence: item.valence.map(affectory_core::Valence::value),
