@@ -97,6 +97,39 @@ fn a_model_without_contempt_is_scored_on_a_release_and_says_so() {
     assert!(refused(&score(&["face-api", "--release", "s"])).contains("`s`"));
 }
 
+/// Fear has faces to score and none to learn from: the trained machines cannot say it, which is no recall of 0.
+#[test]
+fn a_category_without_a_face_to_learn_from_is_not_said_badly_but_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let faces = folder.path().join("faces");
+    for number in 0..36u32 {
+        let label = ["happy", "sad", "fear"][number as usize % 3];
+        let split = if number < 24 && label != "fear" { "train" } else { "valid" };
+        let place = faces.join(split).join(label);
+        std::fs::create_dir_all(&place).unwrap();
+        // Every tenth of a sample is a near-duplicate of the one before.
+        let face = affectory_synthetic::sample(number * 11, 3, 64);
+        let png = affectory_imaging::encode_png(&face.drawn.image).unwrap();
+        std::fs::write(place.join(format!("{number}.png")), png).unwrap();
+    }
+    let project = text(&folder.path().join("p")).to_owned();
+    done(&run(&["init", &project, "--catalog", &catalogue::catalog()]));
+    done(&run(&["--project", &project, "import", "folder", text(&faces)]));
+    done(&run(&["--project", &project, "release", "build", "r", "--splits", "given"]));
+    let train = ["train", "--release", "r", "--recipe", "hog-svm", "--set", "input_side=48", "--run", "svm"];
+    done(&run(&[&["--project", &project][..], &train].concat()));
+    let scores = std::fs::read(Path::new(&project).join("runs/svm/scores.json")).unwrap();
+    let scores: Value = serde_json::from_slice(&scores).unwrap();
+    let fear = scores["labels"].as_array().unwrap().iter().position(|label| label == "fear").unwrap();
+    assert!(scores["recall_per_class"][fear].is_null() && scores["confusion"][fear][fear] == 0, "{scores}");
+
+    let compare = ["--project", &project, "compare", "svm", "--labels", "happy,sad,fear"];
+    let text = done(&run(&compare));
+    assert!(text.contains("svm cannot say fear: n/a") && !text.contains("one annotator"), "{text}");
+    let compared: Value = serde_json::from_str(&done(&run(&[&["--json"][..], &compare].concat()))).unwrap();
+    assert_eq!(compared["runs"][0]["cannot_say"], serde_json::json!(["fear"]));
+}
+
 #[test]
 fn what_a_model_cannot_say_is_absent_from_its_prediction() {
     let folder = tempfile::tempdir().unwrap();

@@ -36,6 +36,10 @@ pub struct ModelCard {
     /// Whether valence and whether arousal was learnt.
     #[serde(deserialize_with = "each_dimension")]
     pub has_valence_arousal: [bool; 2],
+    /// Labels that no face of the training split had a share of: nothing ever asked the network to say them. Models from
+    /// before this was noted name none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub never_learnt: Vec<Expression>,
 }
 
 /// Models of the first recipes say it of both dimensions at once.
@@ -60,7 +64,16 @@ impl ModelCard {
         let count = |split| job.samples.iter().filter(|s| s.split == split).count();
         let heads = job.recipe.heads();
         let train = || job.samples.iter().filter(|s| s.split == affectory_core::Split::Train);
+        // Smoothing gives every label a share, of faces that have nothing of it.
+        let plain = Recipe { label_smoothing: 0.0, ..job.recipe.clone() };
+        let mut is_learnt = vec![!heads.expression; job.labels.n_classes()];
+        for sample in train() {
+            let shares = target(sample, &job.labels, &plain).distribution;
+            is_learnt.iter_mut().zip(shares).for_each(|(is_learnt, share)| *is_learnt |= share > 0.0);
+        }
+        let never_learnt = job.labels.labels().iter().zip(is_learnt).filter(|(_, is_learnt)| !is_learnt);
         Self {
+            never_learnt: never_learnt.map(|(label, _)| *label).collect(),
             run: job.identity.clone(),
             recipe: job.recipe.clone(),
             epoch: epoch.clone(),
@@ -286,11 +299,12 @@ impl Predictor {
         &self.labels
     }
 
-    /// The classes that the model answers: of linear machines only those that it had faces of.
+    /// The classes that the model answers: of what was trained here only those that it had faces of.
     pub fn can_say(&self) -> Vec<Expression> {
         let without_faces = match &self.model {
             Model::Conventional { machines, .. } => machines.card().never_predicted.as_slice(),
-            Model::Network { .. } | Model::FaceApi(_) | Model::Foreign(_) => &[],
+            Model::Network { card, .. } => card.never_learnt.as_slice(),
+            Model::FaceApi(_) | Model::Foreign(_) => &[],
         };
         self.labels.labels().iter().copied().filter(|label| !without_faces.contains(label)).collect()
     }

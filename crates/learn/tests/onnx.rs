@@ -48,6 +48,7 @@ fn random_model(recipe: &Recipe) -> Vec<u8> {
         n_valid: 0,
         has_expression: true,
         has_valence_arousal: [true; 2],
+        never_learnt: Vec::new(),
     };
     let device = Device::flex();
     device.seed(1);

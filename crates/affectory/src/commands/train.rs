@@ -9,8 +9,8 @@ use affectory_dispatch::{Meeting, Seat};
 use affectory_evaluate::{Evaluation, Missing, match_images};
 use affectory_learn::recipe::Method;
 use affectory_learn::{
-    Alone, LearnError, OPEN_PACKS, ReadImage, Recipe, RunIdentity, Sample, Team, TrainJob, TrainReport, model_bytes,
-    train,
+    Alone, LearnError, OPEN_PACKS, Predictor, ReadImage, Recipe, RunIdentity, Sample, Team, TrainJob, TrainReport,
+    model_bytes, train,
 };
 use affectory_release::pack::PackReader;
 use affectory_release::{Release, ReleaseItem, load_release};
@@ -125,7 +125,7 @@ pub async fn train_one(context: &Context, project: &Project, args: &Train) -> an
     };
     let report = report.with_context(|| format!("failed to train in {}", shown(&folder)))?;
     if report.best.is_some() && args.process == 0 {
-        score_run(&folder, &labels, None, Split::Valid)?;
+        score_run(&folder, &labels, Some(&learnt(&folder, &labels)?), Split::Valid)?;
     }
     Ok((folder, report))
 }
@@ -182,6 +182,17 @@ fn start_weights(project: &Project, recipe: &Recipe) -> anyhow::Result<Option<Ve
         model_bytes(&run_or_name(project, &recipe.start_from))
             .context("start_from of the recipe: neither a run nor a model")?,
     ))
+}
+
+/// Those of the labels that a training's model can say: it had faces of them. All where the folder has no model to ask, and
+/// where fewer than two remain, of which nobody can be told apart.
+pub fn learnt(folder: &Path, labels: &LabelSet) -> anyhow::Result<LabelSet> {
+    if !folder.join("model.safetensors").is_file() {
+        return Ok(labels.clone());
+    }
+    let model = Predictor::load(folder).with_context(|| format!("failed to read the model in {}", shown(folder)))?;
+    let said: Vec<&str> = model.can_say().into_iter().map(Expression::name).collect();
+    Ok(LabelSet::parse(&said.join(",")).unwrap_or_else(|_| labels.clone()))
 }
 
 /// Writes every figure of a split beside its predictions. `can_say` is what the model can answer, where that may be less

@@ -296,6 +296,7 @@ mod tests {
             n_valid: 1,
             has_expression: true,
             has_valence_arousal: [true, false],
+            never_learnt: Vec::new(),
         };
         ConventionalCard { model, costs: [Some(0.1), Some(0.01), None], never_predicted: Vec::new() }
     }
