@@ -52,6 +52,8 @@ pub async fn run(context: &Context, args: &Compare) -> anyhow::Result<()> {
         .clone()
         .or_else(|| entries.iter().filter_map(|entry| entry.votes.as_ref()).find(|path| path.is_file()).cloned());
     let ceiling = votes.map(|path| evaluate::ceiling_of(&path, &truth, &labels, bootstrap)).transpose()?;
+    // Where each image has one annotator, nobody knows how others would have done.
+    let ceiling = ceiling.filter(|ceiling| ceiling.n > 0);
     let images = images_of(&entries, args.truth.as_deref());
     let runs = entries
         .into_iter()
