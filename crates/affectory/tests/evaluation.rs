@@ -140,6 +140,8 @@ fn runs_stand_in_one_table_with_what_cannot_be_told_apart() {
     // Beside accuracy and its like, and beside recall by class, where only sad is ever what the others say.
     assert_eq!(annotator.len(), 2, "{text}");
     assert!(text.contains("Recall by class") && annotator[1].contains("0.8"), "{text}");
+    let page = std::fs::read_to_string(here.join("c.html")).unwrap();
+    assert!(page.contains("Confusion matrix: <bdi>good</bdi>") && page.contains("Confusion matrix: <bdi>bad</bdi>"));
     let files = ["--markdown", "t.md", "--csv", "t.csv", "--latex", "t.tex"];
     let text = done(here, &[&["compare", "good", "near", "bad", "two"], &files[..]].concat());
     let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();

@@ -32,7 +32,7 @@ pub fn evaluation_html(report: &EvaluationReport<'_>) -> String {
         (what_was_done(report, &evaluation))
         section { h2 { "Figures" } (figures(&evaluation, report.intervals)) (ceiling(report)) }
         @if !report.matched.truth.is_empty() {
-            section { h2 { "Confusion matrix" } (confusion(&evaluation)) }
+            section { h2 { "Confusion matrix" } (confusion(&evaluation, "Confusion matrix")) }
             section { h2 { "By class" } (classes(&evaluation, report)) }
         }
         @if !report.matched.scores.is_empty() { section { h2 { "Ranking" } (ranking(report)) } }
@@ -68,6 +68,13 @@ pub fn comparison_html(comparison: &RunComparison, version: &str) -> String {
                         } } }
                     }
                 }
+            }
+        }
+        @for run in comparison.runs.iter().filter(|run| run.evaluation.accuracy.is_some()) {
+            @let name = shortened(&run.name);
+            section {
+                h2 { "Confusion matrix: " bdi { (name) } }
+                (confusion(&run.evaluation, &format!("Confusion matrix of {name}")))
             }
         }
         section { h2 { "What the numbers are" } ul { @for note in comparison.notes() { li { (note) } } } }
@@ -158,9 +165,9 @@ fn ceiling(report: &EvaluationReport<'_>) -> Markup {
     } }
 }
 
-fn confusion(evaluation: &Evaluation) -> Markup {
+fn confusion(evaluation: &Evaluation, name: &str) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Confusion matrix" {
+        div.scroll tabindex="0" role="region" aria-label=(name) {
             table {
                 caption { "Truth by row, prediction by column: share of the row, and images" }
                 thead { tr { th {} @for label in &evaluation.labels { th.n scope="col" { (label) } } } }
