@@ -28,6 +28,7 @@ mod scoring;
 mod team;
 mod training;
 
+pub use augment::{augment, blend};
 pub use checkpoint::{Epoch, RunIdentity};
 pub use data::{FacePlace, ReadImage, Sample, face_crop};
 pub use error::LearnError;
