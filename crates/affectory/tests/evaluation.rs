@@ -78,7 +78,11 @@ fn figures_come_with_intervals_and_with_what_one_annotator_gets_right() {
     assert_eq!(found, json(&here, &args), "the seed fixes the resamples");
     let text = done(&here, &[&args[..], &["--votes", "votes.csv"]].concat());
     // Two thirds of the images have 9 : 1, one third 10 : 0.
-    assert!(text.contains("one annotator against the others (240 images): accuracy 0.933"), "{text}");
+    assert!(text.contains("one annotator against the others (240 images): accuracy 0.933 [0.9"), "{text}");
+    assert!(
+        text.contains("kappa 0.900 [") && text.contains("their recall: happy 0.900 [0.900, 0.900], sad 1.000"),
+        "{text}"
+    );
     assert!(text.contains("1000 bootstrap resamples of images, seed 1"), "{text}");
     assert_eq!(json(&here, &[&args[..], &["--resamples", "0"]].concat())["intervals"], serde_json::json!({}));
 
@@ -127,6 +131,17 @@ fn runs_stand_in_one_table_with_what_cannot_be_told_apart() {
     write_run(here, "near", 22, &LABELS);
     write_run(here, "bad", 4, &LABELS);
     write_run(here, "two", 24, &LABELS[..2]);
+    let votes: String = (0..240).map(|row| format!("{row}.png,{},9,1\n", row % 2)).collect();
+    std::fs::write(here.join("votes.csv"), format!("image,happiness,sadness,fear\n{votes}")).unwrap();
+    let told = ["compare", "good", "bad", "--votes", "votes.csv", "--report", "c.html"];
+    let text = done(here, &told);
+    let annotator: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("one annotator against the others ")).collect();
+    // Beside accuracy and its like, and beside recall by class, where only sad is ever what the others say.
+    assert_eq!(annotator.len(), 2, "{text}");
+    assert!(text.contains("Recall by class") && annotator[1].contains("0.8"), "{text}");
+    let page = std::fs::read_to_string(here.join("c.html")).unwrap();
+    assert!(page.contains("Confusion matrix: <bdi>good</bdi>") && page.contains("Confusion matrix: <bdi>bad</bdi>"));
     let files = ["--markdown", "t.md", "--csv", "t.csv", "--latex", "t.tex"];
     let text = done(here, &[&["compare", "good", "near", "bad", "two"], &files[..]].concat());
     let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();

@@ -97,6 +97,39 @@ fn a_model_without_contempt_is_scored_on_a_release_and_says_so() {
     assert!(refused(&score(&["face-api", "--release", "s"])).contains("`s`"));
 }
 
+/// Fear has faces to score and none to learn from: the trained machines cannot say it, which is no recall of 0.
+#[test]
+fn a_category_without_a_face_to_learn_from_is_not_said_badly_but_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let faces = folder.path().join("faces");
+    for number in 0..36u32 {
+        let label = ["happy", "sad", "fear"][number as usize % 3];
+        let split = if number < 24 && label != "fear" { "train" } else { "valid" };
+        let place = faces.join(split).join(label);
+        std::fs::create_dir_all(&place).unwrap();
+        // Every tenth of a sample is a near-duplicate of the one before.
+        let face = affectory_synthetic::sample(number * 11, 3, 64);
+        let png = affectory_imaging::encode_png(&face.drawn.image).unwrap();
+        std::fs::write(place.join(format!("{number}.png")), png).unwrap();
+    }
+    let project = text(&folder.path().join("p")).to_owned();
+    done(&run(&["init", &project, "--catalog", &catalogue::catalog()]));
+    done(&run(&["--project", &project, "import", "folder", text(&faces)]));
+    done(&run(&["--project", &project, "release", "build", "r", "--splits", "given"]));
+    let train = ["train", "--release", "r", "--recipe", "hog-svm", "--set", "input_side=48", "--run", "svm"];
+    done(&run(&[&["--project", &project][..], &train].concat()));
+    let scores = std::fs::read(Path::new(&project).join("runs/svm/scores.json")).unwrap();
+    let scores: Value = serde_json::from_slice(&scores).unwrap();
+    let fear = scores["labels"].as_array().unwrap().iter().position(|label| label == "fear").unwrap();
+    assert!(scores["recall_per_class"][fear].is_null() && scores["confusion"][fear][fear] == 0, "{scores}");
+
+    let compare = ["--project", &project, "compare", "svm", "--labels", "happy,sad,fear"];
+    let text = done(&run(&compare));
+    assert!(text.contains("svm cannot say fear: n/a") && !text.contains("one annotator"), "{text}");
+    let compared: Value = serde_json::from_str(&done(&run(&[&["--json"][..], &compare].concat()))).unwrap();
+    assert_eq!(compared["runs"][0]["cannot_say"], serde_json::json!(["fear"]));
+}
+
 #[test]
 fn what_a_model_cannot_say_is_absent_from_its_prediction() {
     let folder = tempfile::tempdir().unwrap();
@@ -111,6 +144,62 @@ fn what_a_model_cannot_say_is_absent_from_its_prediction() {
     assert!(answer["probabilities"].get("contempt").is_none());
     // It never learnt valence and arousal: what stands there is said to be a proxy.
     assert!(answer["valence"].is_f64() && answer["arousal"].is_f64() && answer["is_proxy"] == true);
+}
+
+/// The model inside the program, exported, by a manifest that wants faces aligned and does not name its valence and arousal.
+#[test]
+fn a_model_of_others_is_scored_on_aligned_faces_with_a_proxy_where_it_has_no_values() {
+    #[expect(clippy::disallowed_methods, reason = "a test asks where the library is")]
+    let Ok(runtime) = std::env::var("ORT_DYLIB_PATH") else {
+        return println!("SKIPPED: ORT_DYLIB_PATH does not say where libonnxruntime is");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let project = project(folder.path());
+    let [model, manifest] = ["model.onnx", "aligned.toml"].map(|name| folder.path().join(name));
+    done(&run(&["export-model", "affectory-s", "--out", text(&model)]));
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_affectory"));
+        command.env_remove("AFFECTORY_LOG").env("ORT_DYLIB_PATH", &runtime).stdin(Stdio::null());
+        done(&command.args(args).output().unwrap())
+    };
+    let scored = |name: &str, knobs: &str| {
+        let plain = "name = \"x\"\nmodel = \"model.onnx\"\ninput_side = 48\ncolour = \"grey\"\nlayout = \"nchw\"\n\
+                     labels = [\"neutral\", \"happy\", \"sad\", \"surprise\", \"fear\", \"disgust\", \"anger\", \"contempt\"]\n\
+                     cannot_produce = []\nexpression_output = \"probabilities\"\nactivation = \"none\"\n";
+        std::fs::write(&manifest, format!("{plain}{knobs}")).unwrap();
+        run(&["--project", &project, "score", text(&manifest), "--release", "r", "--run", name])
+    };
+    let upright = scored("upright", "");
+    assert!(!upright.contains("no landmarks"), "{upright}");
+    let kept = |name: &str, file: &str| {
+        std::fs::read_to_string(Path::new(&project).join("runs").join(name).join(file)).unwrap()
+    };
+    let is_proxy =
+        |name: &str| serde_json::from_str::<Value>(&kept(name, "run.json")).unwrap()["model_is_proxy"] == true;
+    scored("without", "valence_arousal = \"none\"");
+    assert!(is_proxy("upright") && !is_proxy("without"));
+    let values =
+        |name: &str| kept(name, "valid-predictions.csv").lines().nth(1).unwrap().split(',').nth(2).unwrap().to_owned();
+    assert!(values("upright").parse::<f64>().is_ok() && values("without").is_empty());
+    for alignment in ["eyes", "five-points"] {
+        let aligned = scored(alignment, &format!("alignment = \"{alignment}\""));
+        assert!(
+            aligned.contains("faces have no landmarks in the release: the program's own network found them"),
+            "{aligned}"
+        );
+    }
+    let answers = |name: &str| kept(name, "valid-predictions.csv");
+    assert!(answers("upright") != answers("eyes") && answers("eyes") != answers("five-points"));
+
+    // Also where a picture is a face, whose points nobody knows.
+    let picture = folder.path().join("face.png");
+    let face = affectory_synthetic::sample(3, 2, 96);
+    std::fs::write(&picture, affectory_imaging::encode_png(&face.drawn.image).unwrap()).unwrap();
+    let said: Value =
+        serde_json::from_str(&run(&["--json", "predict", text(&picture), "--crop", "--model", text(&manifest)]))
+            .unwrap();
+    let answer = &said["images"][0]["faces"][0];
+    assert!(answer["valence"].is_f64() && answer["is_proxy"] == true, "{said}");
 }
 
 #[test]

@@ -1,36 +1,125 @@
-//! How well does one annotator predict the others: the accuracy above which a model only follows noise?
+//! How well does one annotator predict the others: the figures above which a model only follows noise?
+//!
+//! Of categories only: a table of votes has counts, no single valence or arousal. How far single ratings of these agree is
+//! [`agreement`](crate::agreement).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 
 use affectory_core::{Expression, LabelSet};
 
 use crate::bootstrap::{Bootstrap, Interval, percentile_interval};
-use crate::confusion::{Averaged, ConfusionMatrix};
+use crate::confusion::{Averaged, Class, ConfusionMatrix};
 use crate::error::EvaluateError;
+use crate::metric::{ClassFigure, LabelFigure, Metric};
 use crate::records::{Records, shortened};
+use crate::render::{bounds, decimal};
 use crate::table::Table;
 
 /// Number of votes for each of the eleven categories, by index.
 pub type Votes = [u32; 11];
 
-/// What a single vote gets right, expected over all votes.
+/// What a single vote gets right, expected over all votes. Intervals are over resamples of images, each with all its votes.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Ceiling {
     /// Images with at least two votes.
     pub n: usize,
     /// Chance that one vote is what most of the others say; undefined without images.
     pub accuracy: Option<f64>,
-    /// Its interval over resamples of images.
+    /// Its interval.
     pub accuracy_interval: Option<Interval>,
-    /// Mean F1, from the expected confusion, over the labels that occur as what the others say.
+    /// Mean recall over the labels that occur as what the others say.
+    pub balanced_accuracy: Option<f64>,
+    /// Its interval.
+    pub balanced_accuracy_interval: Option<Interval>,
+    /// Mean F1 over the labels that occur as what the others say.
     pub f1_macro: Option<f64>,
+    /// Its interval.
+    pub f1_macro_interval: Option<Interval>,
+    /// Cohen's kappa of one vote and what the others say.
+    pub kappa: Option<f64>,
+    /// Its interval.
+    pub kappa_interval: Option<Interval>,
+    /// Of each label: the chance that one vote says it where most of the others do; undefined where they never do.
+    pub recall_per_class: Vec<Option<f64>>,
+    /// Their intervals.
+    pub recall_intervals: Vec<Option<Interval>>,
+}
+
+impl Ceiling {
+    /// The figure that stands beside a model's, with its interval; `None` for one that votes have none of.
+    pub fn of(&self, metric: Metric) -> Option<(Option<f64>, Option<Interval>)> {
+        match metric {
+            Metric::Label(LabelFigure::Accuracy) => Some((self.accuracy, self.accuracy_interval)),
+            Metric::Label(LabelFigure::BalancedAccuracy) => {
+                Some((self.balanced_accuracy, self.balanced_accuracy_interval))
+            }
+            Metric::Label(LabelFigure::F1Macro) => Some((self.f1_macro, self.f1_macro_interval)),
+            Metric::Label(LabelFigure::Kappa) => Some((self.kappa, self.kappa_interval)),
+            Metric::Class(ClassFigure::Recall, class) => {
+                let class = usize::from(class);
+                Some((*self.recall_per_class.get(class)?, *self.recall_intervals.get(class)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// All of it in two lines; `labels` are those that it was made for.
+    pub fn in_words(&self, labels: &[Expression]) -> [String; 2] {
+        let figure = |name: &str, (value, interval): (Option<f64>, Option<Interval>)| {
+            format!("{name} {} {}", decimal(value), interval.map(bounds).unwrap_or_default()).trim_end().to_owned()
+        };
+        let of = |metric: Metric| self.of(metric).unwrap_or_default();
+        let overall: Vec<String> = [
+            ("accuracy", LabelFigure::Accuracy),
+            ("balanced accuracy", LabelFigure::BalancedAccuracy),
+            ("macro F1", LabelFigure::F1Macro),
+            ("kappa", LabelFigure::Kappa),
+        ]
+        .map(|(name, label_figure)| figure(name, of(Metric::Label(label_figure))))
+        .into();
+        let recalls = labels
+            .iter()
+            .enumerate()
+            .map(|(class, label)| figure(label.name(), of(Metric::Class(ClassFigure::Recall, class as Class))));
+        [
+            format!("one annotator against the others ({} images): {}", self.n, overall.join(", ")),
+            format!("their recall: {}", recalls.collect::<Vec<_>>().join(", ")),
+        ]
+    }
+}
+
+const N: usize = 11;
+
+/// What the votes for one image add to the confusion of what the others say (row) with one vote (column). A vote is each of
+/// the image's with the same chance; where m categories tie among the others, each is what they say with 1/m.
+fn shares(votes: &Votes, labels: &LabelSet) -> Vec<(usize, f64)> {
+    let n_votes = f64::from(votes.iter().sum::<u32>());
+    let mut cells = Vec::new();
+    for (vote, &count) in votes.iter().enumerate().filter(|(_, count)| **count > 0) {
+        let mut others = *votes;
+        others[vote] -= 1;
+        let most = others.iter().max().copied().unwrap_or(0);
+        let n_tied = others.iter().filter(|&&count| count == most).count() as f64;
+        let weight = f64::from(count) / n_votes / n_tied;
+        let tied = (0..N).filter(|&category| others[category] == most);
+        let said = tied.filter(|&category| labels.labels().iter().any(|label| label.index() == category));
+        cells.extend(said.map(|said| (said * N + vote, weight)));
+    }
+    cells
 }
 
 /// Leaves each vote out in turn and asks whether it is the plurality of the others; where m categories tie, it counts
 /// 1/m. Images with fewer than two votes say nothing. Where the others agree on a category outside `labels`, that
 /// share of the image is left out, as such images are left out of a model's scores; a vote outside `labels` is an
 /// error.
+///
+/// With `v_ic` the votes of image i for category c and `n_i` all of its votes, the expected confusion is
+/// `C[t, c] = sum over i of v_ic / n_i * P(t | votes of i without one for c)`, where P is 1/m for each of the m categories with
+/// most votes. Accuracy is `sum of C[t, t] / sum of C`; recall of t `C[t, t] / sum over c of C[t, c]`; F1 of t
+/// `2 C[t, t] / (row t + column t)`; kappa `(p_o - p_e) / (1 - p_e)`, with `p_o` the accuracy and `p_e` the sum of the products
+/// of both margins: as of any confusion matrix. So no figure is of one person: it is of a vote drawn at random. A resample draws
+/// images; those with the same counts of votes are drawn as a number, which has the same distribution.
 ///
 /// ```
 /// use affectory_core::{Expression, LabelSet};
@@ -49,36 +138,50 @@ pub struct Ceiling {
 /// assert!((both.accuracy.unwrap() - 13.0 / 24.0).abs() < 1e-12);
 /// ```
 pub fn ceiling(votes: &[Votes], labels: &LabelSet, bootstrap: Bootstrap) -> Ceiling {
-    const N: usize = 11;
-    let mut cells = [0.0; N * N];
-    // Of each image the share that counts, and of it what is right.
-    let mut shares: Vec<[f64; 2]> = Vec::new();
+    let mut alike: BTreeMap<&Votes, u64> = BTreeMap::new();
     for votes in votes.iter().filter(|votes| votes.iter().sum::<u32>() >= 2) {
-        let n_votes = f64::from(votes.iter().sum::<u32>());
-        let mut share = [0.0; 2];
-        for (vote, &count) in votes.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let mut others = *votes;
-            others[vote] -= 1;
-            let most = others.iter().max().copied().unwrap_or(0);
-            let n_tied = others.iter().filter(|&&count| count == most).count() as f64;
-            let weight = f64::from(count) / n_votes / n_tied;
-            let tied = (0..N).filter(|&category| others[category] == most);
-            for said in tied.filter(|&category| labels.labels().iter().any(|label| label.index() == category)) {
-                cells[said * N + vote] += weight;
-                share[0] += weight;
-                share[1] += if said == vote { weight } else { 0.0 };
-            }
-        }
-        shares.push(share);
+        *alike.entry(votes).or_default() += 1;
     }
-    let confusion = ConfusionMatrix::empty(N).with_cells(&cells);
-    let drawn = bootstrap.redraw_sums(shares.len(), |image| shares[image]);
-    let drawn: Vec<f64> = drawn.iter().filter(|sums| sums[0] > 0.0).map(|sums| sums[1] / sums[0]).collect();
+    let cells_of: Vec<Vec<(usize, f64)>> = alike.keys().map(|votes| shares(votes, labels)).collect();
+    let counts: Vec<f64> = alike.values().map(|&count| count as f64).collect();
+    let confusion = |counts: &[f64]| {
+        let mut cells = [0.0; N * N];
+        for (count, own) in counts.iter().zip(&cells_of) {
+            own.iter().for_each(|&(cell, weight)| cells[cell] += count * weight);
+        }
+        ConfusionMatrix::empty(N).with_cells(&cells)
+    };
+    let figures = |confusion: &ConfusionMatrix| -> Vec<Option<f64>> {
+        let recall = confusion.recall_per_class();
+        let overall = [
+            confusion.accuracy(),
+            confusion.balanced_accuracy(),
+            confusion.f1_macro(Averaged::Present),
+            confusion.cohen_kappa(),
+        ];
+        overall.into_iter().chain(labels.labels().iter().map(|label| recall[label.index()])).collect()
+    };
+    let values = figures(&confusion(&counts));
+    let drawn = match counts.is_empty() {
+        true => Vec::new(),
+        false => bootstrap.redraw_counts(&counts, |counts| figures(&confusion(counts))),
+    };
+    let interval = |figure: usize| {
+        let defined: Vec<f64> = drawn.iter().filter_map(|figures| figures[figure]).collect();
+        percentile_interval(&defined, bootstrap.confidence)
+    };
     Ceiling {
-        n: shares.len(),
-        accuracy: confusion.accuracy(),
-        accuracy_interval: percentile_interval(&drawn, bootstrap.confidence),
-        f1_macro: confusion.f1_macro(Averaged::Present),
+        n: alike.values().sum::<u64>() as usize,
+        accuracy: values[0],
+        accuracy_interval: interval(0),
+        balanced_accuracy: values[1],
+        balanced_accuracy_interval: interval(1),
+        f1_macro: values[2],
+        f1_macro_interval: interval(2),
+        kappa: values[3],
+        kappa_interval: interval(3),
+        recall_intervals: (4..values.len()).map(interval).collect(),
+        recall_per_class: values[4..].to_vec(),
     }
 }
 
@@ -190,6 +293,57 @@ mod tests {
         // F1 of happy: 2 * 0.75 / (1 + 0.75).
         assert!((found.f1_macro.unwrap() - 6.0 / 7.0).abs() < 1e-12);
         assert_eq!(ceiling(&[], &LabelSet::eight(), BOOTSTRAP).accuracy, None);
+    }
+
+    #[test]
+    fn every_figure_is_that_of_the_expected_confusion() {
+        let of = |happy, sad| {
+            let mut votes = [0; 11];
+            (votes[Expression::Happy.index()], votes[Expression::Sad.index()]) = (happy, sad);
+            votes
+        };
+        let labels = LabelSet::parse("sad,happy").unwrap();
+        // 3 : 1 adds 3/4 to (happy, happy) and 1/4 to (happy, sad); 0 : 2 adds 1 to (sad, sad).
+        let found = ceiling(&[of(3, 1), of(0, 2), of(3, 1), of(0, 2), of(1, 0)], &labels, BOOTSTRAP);
+        let near =
+            |found: Option<f64>, wanted: f64| assert!((found.unwrap() - wanted).abs() < 1e-12, "{found:?} {wanted}");
+        assert_eq!(found.n, 4);
+        near(found.accuracy, 7.0 / 8.0);
+        near(found.recall_per_class[0], 1.0);
+        near(found.recall_per_class[1], 3.0 / 4.0);
+        near(found.balanced_accuracy, 7.0 / 8.0);
+        // F1 of happy 2 * 1.5 / (2 + 1.5), of sad 2 * 2 / (2 + 2.5).
+        near(found.f1_macro, (6.0 / 7.0 + 8.0 / 9.0) / 2.0);
+        // Margins 1/2 and 1/2 against 3/8 and 5/8: chance is right with 1/2.
+        near(found.kappa, (7.0 / 8.0 - 0.5) / 0.5);
+        let ends = |interval: Option<Interval>| interval.map(|interval| (interval.low, interval.high));
+        let (low, high) = ends(found.kappa_interval).unwrap();
+        assert!(low < 0.75 && high > 0.75 && high <= 1.0);
+        assert_eq!(
+            (ends(found.recall_intervals[0]), ends(found.recall_intervals[1])),
+            (Some((1.0, 1.0)), Some((0.75, 0.75)))
+        );
+        let [overall, recall] = found.in_words(labels.labels());
+        assert!(overall.contains("(4 images): accuracy 0.875 [") && overall.contains("kappa 0.750 ["), "{overall}");
+        assert_eq!(recall, "their recall: sad 1.000 [1.000, 1.000], happy 0.750 [0.750, 0.750]");
+    }
+
+    /// Images with the same votes are drawn together: as wide as drawing them one by one.
+    #[test]
+    fn intervals_are_those_of_drawing_image_by_image() {
+        let votes: Vec<Votes> =
+            (0..300u32).map(|i| std::array::from_fn(|c| if c < 3 { (i * (c as u32 + 3)) % 7 } else { 0 })).collect();
+        let bootstrap = Bootstrap { n_resamples: 2000, confidence: 0.95, seed: 5 };
+        let found = ceiling(&votes, &LabelSet::eight(), bootstrap);
+        let counted: Vec<Votes> = votes.iter().copied().filter(|votes| votes.iter().sum::<u32>() >= 2).collect();
+        let none = Bootstrap { n_resamples: 0, ..bootstrap };
+        let one_by_one = bootstrap.interval(counted.len() as u32, |rows| {
+            let drawn: Vec<Votes> = rows.iter().map(|&row| counted[row as usize]).collect();
+            ceiling(&drawn, &LabelSet::eight(), none).kappa
+        });
+        let (a, b) = (found.kappa_interval.unwrap(), one_by_one.unwrap());
+        assert!((a.low - b.low).abs() < 0.01 && (a.high - b.high).abs() < 0.01, "{a:?} {b:?}");
+        assert!((a.std.unwrap() / b.std.unwrap() - 1.0).abs() < 0.1);
     }
 
     #[test]

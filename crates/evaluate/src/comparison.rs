@@ -257,16 +257,11 @@ impl RunComparison {
                 cells.push(below);
             }
         }
-        let ceiling = self.ceiling.as_ref().filter(|_| layout.title == "Categorical");
-        if let Some(ceiling) = ceiling {
-            let of_column = |(_, metric): &&(String, Metric)| {
-                if *metric == Metric::Label(LabelFigure::Accuracy) {
-                    (decimal(ceiling.accuracy), ceiling.accuracy_interval)
-                } else if *metric == Metric::Label(LabelFigure::F1Macro) {
-                    (decimal(ceiling.f1_macro), None)
-                } else {
-                    (String::new(), None)
-                }
+        let has_ceiling = |ceiling: &&Ceiling| columns.iter().any(|(_, metric)| ceiling.of(*metric).is_some());
+        if let Some(ceiling) = self.ceiling.as_ref().filter(has_ceiling) {
+            let of_column = |(_, metric): &&(String, Metric)| match ceiling.of(*metric) {
+                Some((value, interval)) => (decimal(value), interval),
+                None => (String::new(), None),
             };
             let mut line = vec!["one annotator against the others".to_owned()];
             let mut below = vec![String::new()];

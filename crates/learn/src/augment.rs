@@ -1,4 +1,4 @@
-//! How does one crop become many? Mirror, turn, scale, shift, light and blanking, in one pass over the pixels.
+//! How does one crop become many? Mirror, turn, scale, shift, light and blanking, in one pass over the pixels; and mixing.
 
 use affectory_nets::LEAST_DEVIATION;
 use rand::Rng;
@@ -19,7 +19,9 @@ pub fn normalise(crop: &[u8], n_channels: usize, out: &mut [f32]) {
     standardise(out);
 }
 
-/// Like [`normalise`], of a randomly changed crop.
+/// Like [`normalise`], of a randomly changed crop: mirrored, turned, scaled, shifted, with other light and colours, and with a
+/// blank rectangle, each as far as the recipe's knobs go. `crop` is `side * side * n_channels` bytes, channels interleaved, `out` has
+/// as many places, channel by channel. All comes from `rng`.
 pub fn augment(crop: &[u8], side: usize, n_channels: usize, recipe: &Recipe, rng: &mut impl Rng, out: &mut [f32]) {
     let spread = |rng: &mut dyn rand::RngCore, by: f32| if by > 0.0 { rng.random_range(-by..=by) } else { 0.0 };
     let mirror = if recipe.flip && rng.random_bool(0.5) { -1.0 } else { 1.0 };
@@ -71,6 +73,15 @@ fn erase(out: &mut [f32], side: usize, share: f32, rng: &mut impl Rng) {
             row[x..x + width].fill(0.0);
         }
     }
+}
+
+/// Each of `n_faces` (as many values each, at least one) becomes `share` of itself and the rest of the one half a batch away (mixup:
+/// Zhang et al. 2018).
+pub fn blend(values: &mut [f32], n_faces: usize, share: f32) {
+    let n_values = values.len() / n_faces.max(1);
+    let mut partner = values.to_vec();
+    partner.rotate_left(n_faces / 2 * n_values);
+    values.iter_mut().zip(partner).for_each(|(own, other)| *own = share * *own + (1.0 - share) * other);
 }
 
 /// The share of the first of two mixed faces, drawn from Beta(a, a) for a in (0, 1] (Jöhnk 1964).
@@ -131,6 +142,59 @@ mod tests {
         let mean = out.iter().sum::<f32>() / out.len() as f32;
         let variance = out.iter().map(|v| v * v).sum::<f32>() / out.len() as f32;
         assert!(mean.abs() < 1e-4 && (variance - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn what_is_erased_is_one_rectangle_inside_the_picture_the_same_in_every_channel() {
+        let (side, n_planes, n_seeds) = (20, 3, 400);
+        let mut n_erased = 0;
+        let mut reached = [side, side, 0, 0];
+        for seed in 0..n_seeds {
+            let mut out = vec![1.0f32; n_planes * side * side];
+            erase(&mut out, side, 0.4, &mut ChaCha8Rng::seed_from_u64(seed));
+            let plane = &out[..side * side];
+            let places: Vec<(usize, usize)> =
+                (0..side * side).filter(|at| plane[*at] == 0.0).map(|at| (at % side, at / side)).collect();
+            assert!(
+                out.chunks_exact(side * side).all(|other| other == plane) && out.iter().all(|v| *v == 0.0 || *v == 1.0)
+            );
+            let (Some(&(left, top)), Some(&(right, bottom))) = (places.first(), places.last()) else { continue };
+            n_erased += 1;
+            let (width, height) = (right - left + 1, bottom - top + 1);
+            assert!(width <= 8 && height <= 8 && places.len() == width * height, "{places:?}");
+            reached = [reached[0].min(left), reached[1].min(top), reached[2].max(right), reached[3].max(bottom)];
+        }
+        // Every second picture, up to each edge and not beyond.
+        assert!((150..250).contains(&n_erased), "{n_erased}");
+        assert_eq!(reached, [0, 0, side - 1, side - 1]);
+        let mut out = vec![1.0f32; 64];
+        (0..50).for_each(|seed| erase(&mut out, 8, 0.0, &mut ChaCha8Rng::seed_from_u64(seed)));
+        assert!(out.iter().all(|v| *v == 1.0));
+    }
+
+    #[test]
+    fn a_blend_is_so_much_of_one_face_and_the_rest_of_the_one_half_a_batch_away() {
+        let mut values = vec![1.0, 10.0, 2.0, 20.0, 3.0, 30.0, 4.0, 40.0, 5.0, 50.0];
+        blend(&mut values, 5, 0.75);
+        let wanted = [1.5, 15.0, 2.5, 25.0, 3.5, 35.0, 3.25, 32.5, 4.25, 42.5];
+        assert!(values.iter().zip(wanted).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-5), "{values:?}");
+        let mut alone = vec![7.0, 8.0];
+        blend(&mut alone, 1, 0.3);
+        assert!((alone[0] - 7.0f32).abs() < 1e-6 && (alone[1] - 8.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn shares_of_a_mix_are_between_none_and_all_and_even_on_the_whole() {
+        for a in [0.2, 1.0] {
+            let mut rng = ChaCha8Rng::seed_from_u64(4);
+            let shares: Vec<f32> = (0..4000).map(|_| mixing_share(a, &mut rng)).collect();
+            assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
+            let mean = shares.iter().sum::<f32>() / 4000.0;
+            let variance = shares.iter().map(|share| (share - 0.5).powi(2)).sum::<f32>() / 4000.0;
+            // Of Beta(a, a): mean 1/2, variance 1 / (4 (2a + 1)).
+            let wanted = 1.0 / (4.0 * (2.0 * a as f32 + 1.0));
+            assert!((mean - 0.5).abs() < 0.02 && (variance / wanted - 1.0).abs() < 0.06, "{a}: {mean} {variance}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use affectory_core::{BoundingBox, Expression, LabelSet, Split};
+use affectory_core::{BoundingBox, Expression, LabelSet, Point, Split};
 use affectory_imaging::{Limits, RgbImage, crop_resize, decode_for};
 
 use crate::LearnError;
@@ -18,6 +18,8 @@ pub struct Sample {
     pub image: String,
     /// The face in the image, pixels.
     pub bounding_box: BoundingBox,
+    /// Where the release knows its eyes, nose and mouth; only models of others' want to know.
+    pub five: Option<[Point; 5]>,
     /// Consensus category.
     pub expression: Option<Expression>,
     /// Votes for each of the eleven categories, AffectNet's order.
@@ -31,6 +33,22 @@ pub struct Sample {
     /// Where the image's bytes lie together with others': faces of one pack are read soon after each other. 0 for all where
     /// an image is had as soon as another.
     pub pack: u32,
+}
+
+/// Where a face is in a picture, as far as a model looks at it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FacePlace {
+    /// Its box in pixels.
+    pub bounding_box: BoundingBox,
+    /// Left eye, right eye, nose, left and right corner of the mouth (left as the viewer sees it), pixels, if somebody knows
+    /// them: models that want aligned faces look for them otherwise.
+    pub five: Option<[Point; 5]>,
+}
+
+impl From<BoundingBox> for FacePlace {
+    fn from(bounding_box: BoundingBox) -> Self {
+        Self { bounding_box, five: None }
+    }
 }
 
 /// Reads the bytes of an image by its name in [`Sample::image`].
@@ -147,7 +165,11 @@ impl Faces {
 /// The square crop a network sees: the face box squared and scaled, `side * side * channels` bytes.
 /// Training and prediction both come through here.
 pub fn face_crop(picture: &RgbImage, face: BoundingBox, crop_scale: f32, side: u32, colour: Colour) -> Box<[u8]> {
-    let crop = crop_resize(picture, face.squared(crop_scale), side, side);
+    in_colour(crop_resize(picture, face.squared(crop_scale), side, side), colour)
+}
+
+/// The pixels of a crop, channels interleaved.
+pub(crate) fn in_colour(crop: RgbImage, colour: Colour) -> Box<[u8]> {
     match colour {
         Colour::Grey => crop.to_gray().pixels.into_boxed_slice(),
         Colour::Rgb => crop.pixels.into_boxed_slice(),
@@ -163,6 +185,7 @@ mod tests {
             name: "1".into(),
             image: "x".into(),
             bounding_box: BoundingBox::whole(8, 8),
+            five: None,
             expression,
             votes,
             valence: None,

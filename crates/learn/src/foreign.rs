@@ -3,15 +3,21 @@
 //! What one knows stands in a manifest, a small TOML beside the model: every knob is in `docs/models.md`. Nothing is
 //! guessed: a name that is not ours, an output that is not there or one value too many is an error that says what to write.
 
+mod alignment;
+mod manifest;
+
 use std::path::{Path, PathBuf};
 
-use affectory_core::{BoundingBox, Expression, LabelSet, ValenceArousal};
+use affectory_core::{Expression, LabelSet, Point, ValenceArousal};
 use affectory_imaging::RgbImage;
+use affectory_nets::Landmarks68;
 use affectory_onnx::{OnnxModel, Output};
 
+use self::alignment::{Alignment, aligned, five_in};
+use self::manifest::{Activation, Affect, Channels, Knobs, Layout, Place, parse};
 use crate::LearnError;
 use crate::checkpoint::file;
-use crate::data::face_crop;
+use crate::data::{FacePlace, face_crop, in_colour};
 use crate::predict::{Prediction, likeliest};
 use crate::recipe::Colour;
 use crate::scores::softmax;
@@ -25,125 +31,14 @@ const MAX_MANIFEST_BYTES: u64 = 64 << 10;
 /// Faces in one run of a model that takes any number.
 const MAX_BATCH: usize = 32;
 
-/// Order of the colours in the network's input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Channels {
-    Rgb,
-    Bgr,
-    Grey,
-}
-
-/// Whether the channels come before or after the pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Layout {
-    Nchw,
-    Nhwc,
-}
-
-/// What makes probabilities of the expression output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Activation {
-    Softmax,
-    None,
-}
-
-/// Where valence and arousal come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum AffectSource {
-    Output,
-    Proxy,
-    None,
-}
-
-/// One output that has both, or one each.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(untagged)]
-enum AffectOutputs {
-    Both(String),
-    Each([String; 2]),
-}
-
-/// What somebody knows of a model, as written down.
-#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Manifest {
-    name: String,
-    model: PathBuf,
-    input_side: u32,
-    colour: Channels,
-    layout: Layout,
-    #[serde(default = "one")]
-    scale: f32,
-    #[serde(default)]
-    mean: Vec<f32>,
-    #[serde(default)]
-    std: Vec<f32>,
-    #[serde(default = "one")]
-    crop_scale: f32,
-    #[serde(default)]
-    mirror: bool,
-    labels: Vec<String>,
-    cannot_produce: Vec<String>,
-    activation: Activation,
-    expression_output: Option<String>,
-    valence_arousal: Option<AffectSource>,
-    valence_arousal_output: Option<AffectOutputs>,
-    valence_arousal_indices: Option<[usize; 2]>,
-    #[serde(default)]
-    valence_arousal_is_proxy: bool,
-}
-
-fn one() -> f32 {
-    1.0
-}
-
-/// One value a face: the name of an output (`None`: the expression's) and the place in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    output: Option<String>,
-    at: usize,
-}
-
-/// Valence and arousal, after checking.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Affect {
-    Outputs { places: [Place; 2], is_proxy: bool },
-    Proxy,
-    None,
-}
-
-/// A manifest whose every knob was checked.
-#[derive(Debug, Clone, PartialEq)]
-struct Knobs {
-    name: String,
-    model: PathBuf,
-    input_side: u32,
-    channels: Channels,
-    layout: Layout,
-    /// Of each channel: what the pixel is multiplied with, and what is then added.
-    factors: Vec<[f32; 2]>,
-    crop_scale: f32,
-    mirror: bool,
-    /// Values a face in the expression output.
-    width: usize,
-    /// The labels and their places in the expression output.
-    classes: Vec<(Expression, usize)>,
-    labels: LabelSet,
-    activation: Activation,
-    expression_output: Option<String>,
-    affect: Affect,
-}
-
 /// A model of somebody else's, ready for faces.
 pub(crate) struct ForeignModel {
     manifest: PathBuf,
     knobs: Knobs,
     model: OnnxModel,
     n_batch: usize,
+    /// Says where the eyes are of faces that come as a box alone, if the network wants to know.
+    landmarks: Option<Landmarks68>,
 }
 
 /// The two files that a model is made of: the manifest's text and the path of the ONNX file.
@@ -158,7 +53,8 @@ impl ForeignModel {
     /// shows itself at once. `runtime` is the path of libonnxruntime, or its name where the system finds it.
     ///
     /// # Errors
-    /// [`LearnError::Manifest`] for a manifest that cannot be meant, or not of this model; [`LearnError::Onnx`].
+    /// [`LearnError::Manifest`] for a manifest that cannot be meant, or not of this model; [`LearnError::Onnx`]; never
+    /// [`LearnError::Weights`].
     pub(crate) fn open(manifest: &Path, runtime: &Path) -> Result<Self, LearnError> {
         let knobs = parse(&read_manifest(manifest)?).map_err(|reason| bad(manifest, reason))?;
         let model = OnnxModel::open(&beside(manifest, &knobs.model), runtime, MAX_MODEL_BYTES)?;
@@ -176,7 +72,11 @@ impl ForeignModel {
             }
             Some(None) | None => MAX_BATCH,
         };
-        let opened = Self { manifest: manifest.to_owned(), knobs, model, n_batch };
+        let landmarks = match knobs.alignment {
+            Alignment::None => None,
+            Alignment::Eyes | Alignment::FivePoints => Some(Landmarks68::bundled()?),
+        };
+        let opened = Self { manifest: manifest.to_owned(), knobs, model, n_batch, landmarks };
         let side = opened.knobs.input_side as usize;
         let grey = vec![127; side * side * opened.colour().n_channels()].into_boxed_slice();
         opened.read(&[grey])?;
@@ -206,9 +106,25 @@ impl ForeignModel {
         }
     }
 
+    /// Whether the network sees faces turned by their five points.
+    pub(crate) fn is_aligned(&self) -> bool {
+        self.landmarks.is_some()
+    }
+
     /// The part of a picture that the network sees of a face.
-    pub(crate) fn crop(&self, picture: &RgbImage, face: BoundingBox) -> Box<[u8]> {
-        face_crop(picture, face, self.knobs.crop_scale, self.knobs.input_side, self.colour())
+    pub(crate) fn crop(&self, picture: &RgbImage, face: FacePlace) -> Box<[u8]> {
+        let Knobs { alignment, crop_scale, input_side, .. } = self.knobs;
+        let turned = |landmarks: &Landmarks68| -> Option<RgbImage> {
+            let five: [Point; 5] = match face.five {
+                Some(five) => five,
+                None => five_in(picture, face.bounding_box, landmarks)?,
+            };
+            aligned(picture, face.bounding_box, &five, (alignment, crop_scale, input_side))
+        };
+        match self.landmarks.as_ref().and_then(turned) {
+            Some(crop) => in_colour(crop, self.colour()),
+            None => face_crop(picture, face.bounding_box, crop_scale, input_side, self.colour()),
+        }
     }
 
     /// What the network says of crops.
@@ -388,131 +304,6 @@ fn read_manifest(path: &Path) -> Result<String, LearnError> {
     std::fs::read_to_string(path).map_err(|e| file("read", path, e))
 }
 
-/// Reads a manifest and checks every knob.
-fn parse(text: &str) -> Result<Knobs, String> {
-    let manifest: Manifest = toml::from_str(text).map_err(|e| e.to_string())?;
-    if manifest.name.is_empty() || manifest.name.len() > 100 || manifest.name.chars().any(char::is_control) {
-        return Err("name: 1 to 100 printable characters".into());
-    }
-    let range = |knob: &str, value: f32, low: f32, high: f32| match (low..=high).contains(&value) {
-        true => Ok(()),
-        false => Err(format!("{knob} = {value} is outside {low} to {high}")),
-    };
-    range("input_side", manifest.input_side as f32, 16.0, 1024.0)?;
-    range("scale", manifest.scale, 1e-6, 1e6)?;
-    range("crop_scale", manifest.crop_scale, 0.5, 3.0)?;
-    let classes = classes(&manifest.labels)?;
-    let names: Vec<&str> = classes.iter().map(|(label, _)| label.name()).collect();
-    let labels = LabelSet::parse(&names.join(",")).map_err(|e| format!("labels: {e}"))?;
-    check_complement(&labels, &manifest.cannot_produce)?;
-    Ok(Knobs {
-        factors: factors(&manifest)?,
-        affect: affect(&manifest)?,
-        name: manifest.name,
-        model: manifest.model,
-        input_side: manifest.input_side,
-        channels: manifest.colour,
-        layout: manifest.layout,
-        crop_scale: manifest.crop_scale,
-        mirror: manifest.mirror,
-        width: manifest.labels.len(),
-        classes,
-        labels,
-        activation: manifest.activation,
-        expression_output: manifest.expression_output,
-    })
-}
-
-/// One of our names: other spellings are not guessed, as `surprise` of one database is `fear` of another.
-fn label(knob: &str, text: &str) -> Result<Expression, String> {
-    Expression::ALL.into_iter().find(|label| label.name() == text).ok_or_else(|| {
-        let known: Vec<&str> = Expression::ALL.iter().map(|label| label.name()).collect();
-        let shown: String = text.chars().take(60).collect();
-        format!("{knob}: `{shown}` is none of {}", known.join(", "))
-    })
-}
-
-/// The labels with their places in the output; `-` is a place to ignore.
-fn classes(labels: &[String]) -> Result<Vec<(Expression, usize)>, String> {
-    let named = labels.iter().enumerate().filter(|(_, text)| *text != "-");
-    named.map(|(at, text)| label("labels", text).map(|label| (label, at))).collect()
-}
-
-/// What a model cannot say must be written down, so that nobody takes a label it never gives for one it never gives rightly.
-fn check_complement(labels: &LabelSet, cannot_produce: &[String]) -> Result<(), String> {
-    let mut said = Vec::new();
-    for text in cannot_produce {
-        said.push(label("cannot_produce", text)?);
-    }
-    let lacking: Vec<Expression> =
-        LabelSet::eight().labels().iter().copied().filter(|label| labels.class_of(*label).is_none()).collect();
-    let is_equal = said.len() == lacking.len() && lacking.iter().all(|label| said.contains(label));
-    let names: Vec<String> = lacking.iter().map(|label| format!("\"{label}\"")).collect();
-    match is_equal {
-        true => Ok(()),
-        false => {
-            Err(format!("of the eight expressions `labels` lacks these: write cannot_produce = [{}]", names.join(", ")))
-        }
-    }
-}
-
-/// `(pixel / scale - mean) / std` of each channel as a product and a sum.
-fn factors(manifest: &Manifest) -> Result<Vec<[f32; 2]>, String> {
-    let n_channels = match manifest.colour {
-        Channels::Rgb | Channels::Bgr => 3,
-        Channels::Grey => 1,
-    };
-    let of = |knob: &str, given: &[f32], otherwise: f32| match given.len() {
-        0 => Ok(vec![otherwise; n_channels]),
-        n if n == n_channels && given.iter().all(|value| value.is_finite()) => Ok(given.to_vec()),
-        n => Err(format!(
-            "{knob} has {n} numbers, expected {n_channels}: one for each channel, in the order of `colour`"
-        )),
-    };
-    let (mean, std) = (of("mean", &manifest.mean, 0.0)?, of("std", &manifest.std, 1.0)?);
-    if std.iter().any(|value| *value <= 0.0) {
-        return Err("std: each number must be above 0".into());
-    }
-    Ok(mean.iter().zip(&std).map(|(mean, std)| [1.0 / (manifest.scale * std), -mean / std]).collect())
-}
-
-fn affect(manifest: &Manifest) -> Result<Affect, String> {
-    let names_outputs = manifest.valence_arousal_output.is_some() || manifest.valence_arousal_indices.is_some();
-    let source = match manifest.valence_arousal {
-        Some(source) => source,
-        None if names_outputs => AffectSource::Output,
-        None => AffectSource::None,
-    };
-    match source {
-        AffectSource::Proxy | AffectSource::None if names_outputs || manifest.valence_arousal_is_proxy => Err(
-            "valence_arousal says that no output has them, and other knobs say which: set valence_arousal = \"output\""
-                .into(),
-        ),
-        AffectSource::Proxy => Ok(Affect::Proxy),
-        AffectSource::None => Ok(Affect::None),
-        AffectSource::Output => {
-            let (outputs, otherwise) = match &manifest.valence_arousal_output {
-                Some(AffectOutputs::Each(names)) => (names.clone().map(Some), [0, 0]),
-                Some(AffectOutputs::Both(name)) => ([Some(name.clone()), Some(name.clone())], [0, 1]),
-                None => ([None, None], [0, 1]),
-            };
-            let at = manifest.valence_arousal_indices.unwrap_or(otherwise);
-            let is_expressions = |output: &Option<String>| output.is_none() || *output == manifest.expression_output;
-            for (output, at) in outputs.iter().zip(at) {
-                if is_expressions(output) && manifest.labels.get(at).is_none_or(|label| label != "-") {
-                    return Err(format!(
-                        "valence_arousal_indices has {at}, which `labels` does not leave free: write \"-\" there, or name \
-                         another output with valence_arousal_output"
-                    ));
-                }
-            }
-            let [valence, arousal] = outputs;
-            let places = [Place { output: valence, at: at[0] }, Place { output: arousal, at: at[1] }];
-            Ok(Affect::Outputs { places, is_proxy: manifest.valence_arousal_is_proxy })
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -552,7 +343,7 @@ mod tests {
             .filter_map(|rest| rest.split("```").next())
             .map(|text| parse(text).unwrap_or_else(|reason| panic!("{reason} in {text}")).name)
             .collect();
-        assert_eq!(names.len(), 2, "{names:?}");
+        assert_eq!(names.len(), 3, "{names:?}");
     }
 
     #[test]
@@ -581,6 +372,7 @@ mod tests {
             without("nothing", "valence_arousal = \"proxy\"\nvalence_arousal_indices = [1, 1]").contains("\"output\"")
         );
         assert!(without("nothing", "valence_arousal_is_proxy = true").contains("valence_arousal"));
+        assert!(without("nothing", "alignment = \"points\"").contains("`none`, `eyes`, `five-points`"));
     }
 
     #[test]
@@ -619,6 +411,15 @@ mod tests {
         assert!(missing.err().unwrap_or_default().contains("no output `scores` of 32-bit floats (it has: logits)"));
         let raw = without_softmax()?.answers(&[output("logits", &[1, 4], &[2.0, 0.0, 0.0, 0.0])], 1);
         assert!(raw.err().unwrap_or_default().contains("activation = \"softmax\""));
+        Ok(())
+    }
+
+    #[test]
+    fn a_model_without_valence_and_arousal_has_a_proxy_unless_the_manifest_refuses_it() -> Result<(), String> {
+        assert_eq!((knobs("")?.affect, knobs("")?.alignment), (Affect::Proxy, Alignment::None));
+        assert_eq!(knobs("valence_arousal = \"none\"")?.affect, Affect::None);
+        assert!(matches!(knobs("valence_arousal_indices = [1, 1]")?.affect, Affect::Outputs { is_proxy: false, .. }));
+        assert_eq!(knobs("alignment = \"five-points\"")?.alignment, Alignment::FivePoints);
         Ok(())
     }
 

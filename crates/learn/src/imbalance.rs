@@ -112,6 +112,7 @@ mod tests {
             name: String::new(),
             image: String::new(),
             bounding_box: BoundingBox::whole(1, 1),
+            five: None,
             expression: Some(expression),
             votes: [0; 11],
             valence: None,

@@ -28,8 +28,9 @@ mod scoring;
 mod team;
 mod training;
 
+pub use augment::{augment, blend};
 pub use checkpoint::{Epoch, RunIdentity};
-pub use data::{ReadImage, Sample, face_crop};
+pub use data::{FacePlace, ReadImage, Sample, face_crop};
 pub use error::LearnError;
 pub use export::{ModelFormat, export_model};
 pub use hardware::Hardware;

@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::LearnError;
-use crate::augment::{augment, mixing_share, normalise};
+use crate::augment::{augment, blend, mixing_share, normalise};
 use crate::data::{Faces, target};
 use crate::imbalance::Balance;
 use crate::recipe::Recipe;
@@ -233,19 +233,12 @@ fn read_batch(faces: &Faces, chunk: &[usize], plan: &Plan) -> Result<Batch, Lear
 /// Each face becomes `share` of itself and the rest of the one half a batch away, targets too.
 fn mix(batch: &mut Batch, share: f32) {
     let n_faces = batch.faces.len();
-    let by = n_faces / 2;
-    let mixed = |values: &[f32]| -> Vec<f32> {
-        let n_values = values.len() / n_faces;
-        let mut partner = values.to_vec();
-        partner.rotate_left(by * n_values);
-        values.iter().zip(partner).map(|(own, other)| share * own + (1.0 - share) * other).collect()
-    };
-    batch.pixels = mixed(&batch.pixels);
-    batch.distributions = mixed(&batch.distributions);
-    batch.valence_arousal = mixed(&batch.valence_arousal);
+    for values in [&mut batch.pixels, &mut batch.distributions, &mut batch.valence_arousal] {
+        blend(values, n_faces, share);
+    }
     // Half a value is none: known is what both know.
     let mut partner = batch.valence_arousal_known.clone();
-    partner.rotate_left(by * 2);
+    partner.rotate_left(n_faces / 2 * 2);
     batch.valence_arousal_known.iter_mut().zip(partner).for_each(|(known, other)| *known *= other);
 }
 
@@ -269,6 +262,7 @@ mod tests {
                 name: i.to_string(),
                 image: i.to_string(),
                 bounding_box: BoundingBox::whole(16, 16),
+                five: None,
                 expression: Expression::from_index(i % 8),
                 votes: [0; 11],
                 valence: Some(0.1),
@@ -312,6 +306,25 @@ mod tests {
     fn a_pass_in_order_has_every_face_once() {
         let seen: Vec<usize> = pass(3, None).iter().flat_map(|b| b.faces.clone()).collect();
         assert_eq!(seen, (0..23).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn mixed_targets_still_sum_to_one_and_half_a_value_is_none() {
+        let mut batch = pass(1, Some(3)).remove(0);
+        batch.valence_arousal_known[..2].fill(0.0);
+        let plain = batch.clone();
+        mix(&mut batch, 0.7);
+        assert_ne!((&batch.pixels, &batch.distributions), (&plain.pixels, &plain.distributions));
+        for (face, row) in batch.distributions.chunks_exact(8).enumerate() {
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{row:?}");
+            let other = (face + 2) % 4;
+            let expected =
+                |at: usize| 0.7 * plain.distributions[face * 8 + at] + 0.3 * plain.distributions[other * 8 + at];
+            assert!(row.iter().enumerate().all(|(at, share)| (share - expected(at)).abs() < 1e-6));
+        }
+        // The first face's values were unknown, so those of its partner are no longer known, either.
+        let known: Vec<bool> = batch.valence_arousal_known.chunks_exact(2).map(|known| known[0] == 1.0).collect();
+        assert_eq!(known, [false, true, false, true]);
     }
 
     #[test]

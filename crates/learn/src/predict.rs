@@ -13,7 +13,7 @@ use crate::LearnError;
 use crate::augment::normalise;
 use crate::checkpoint::{Epoch, RunIdentity, file, parse_json};
 use crate::conventional::ConventionalModel;
-use crate::data::face_crop;
+use crate::data::{FacePlace, face_crop, target};
 use crate::foreign::{self, ForeignModel};
 use crate::recipe::{Colour, Method, Recipe};
 use crate::training::{TrainJob, guess};
@@ -36,6 +36,10 @@ pub struct ModelCard {
     /// Whether valence and whether arousal was learnt.
     #[serde(deserialize_with = "each_dimension")]
     pub has_valence_arousal: [bool; 2],
+    /// Labels that no face of the training split had a share of: nothing ever asked the network to say them. Models from
+    /// before this was noted name none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub never_learnt: Vec<Expression>,
 }
 
 /// Models of the first recipes say it of both dimensions at once.
@@ -60,7 +64,16 @@ impl ModelCard {
         let count = |split| job.samples.iter().filter(|s| s.split == split).count();
         let heads = job.recipe.heads();
         let train = || job.samples.iter().filter(|s| s.split == affectory_core::Split::Train);
+        // Smoothing gives every label a share, of faces that have nothing of it.
+        let plain = Recipe { label_smoothing: 0.0, ..job.recipe.clone() };
+        let mut is_learnt = vec![!heads.expression; job.labels.n_classes()];
+        for sample in train() {
+            let shares = target(sample, &job.labels, &plain).distribution;
+            is_learnt.iter_mut().zip(shares).for_each(|(is_learnt, share)| *is_learnt |= share > 0.0);
+        }
+        let never_learnt = job.labels.labels().iter().zip(is_learnt).filter(|(_, is_learnt)| !is_learnt);
         Self {
+            never_learnt: never_learnt.map(|(label, _)| *label).collect(),
             run: job.identity.clone(),
             recipe: job.recipe.clone(),
             epoch: epoch.clone(),
@@ -286,11 +299,12 @@ impl Predictor {
         &self.labels
     }
 
-    /// The classes that the model answers: of linear machines only those that it had faces of.
+    /// The classes that the model answers: of what was trained here only those that it had faces of.
     pub fn can_say(&self) -> Vec<Expression> {
         let without_faces = match &self.model {
             Model::Conventional { machines, .. } => machines.card().never_predicted.as_slice(),
-            Model::Network { .. } | Model::FaceApi(_) | Model::Foreign(_) => &[],
+            Model::Network { card, .. } => card.never_learnt.as_slice(),
+            Model::FaceApi(_) | Model::Foreign(_) => &[],
         };
         self.labels.labels().iter().copied().filter(|label| !without_faces.contains(label)).collect()
     }
@@ -322,29 +336,40 @@ impl Predictor {
         }
     }
 
-    /// The box to hand to [`Predictor::predict`] for a face that a detector found. Other models than the one inside the
+    /// What to hand to [`Predictor::predict`] for a face that a detector found. Other models than the one inside the
     /// program are taken to be trained on a detector's boxes.
-    pub fn framed(&self, detected: BoundingBox) -> BoundingBox {
+    pub fn framed(&self, detected: FacePlace) -> FacePlace {
         let [scale, lift] = self.framing;
         if self.framing == [1.0, 0.0] {
             return detected;
         }
-        let square = detected.squared(scale);
-        BoundingBox { y: square.y - lift * square.height / scale, ..square }
+        let square = detected.bounding_box.squared(scale);
+        let bounding_box = BoundingBox { y: square.y - lift * square.height / scale, ..square };
+        FacePlace { bounding_box, ..detected }
     }
 
-    /// Expression and affect of each face box in a picture.
+    /// Whether it sees faces turned by their five points: where nobody knows them, the landmark network inside the program
+    /// finds them in the box.
+    pub fn is_aligned(&self) -> bool {
+        match &self.model {
+            Model::Foreign(model) => model.is_aligned(),
+            Model::Network { .. } | Model::Conventional { .. } | Model::FaceApi(_) => false,
+        }
+    }
+
+    /// Expression and affect of each face in a picture.
     ///
     /// # Errors
     /// As [`Predictor::read`].
-    pub fn predict(&self, picture: &RgbImage, faces: &[BoundingBox]) -> Result<Vec<Prediction>, LearnError> {
+    pub fn predict(&self, picture: &RgbImage, faces: &[FacePlace]) -> Result<Vec<Prediction>, LearnError> {
         let crops: Vec<Box<[u8]>> = faces.iter().map(|face| self.crop(picture, *face)).collect();
         self.read(&crops)
     }
 
     /// The part of a picture that the model sees of a face, at the size and in the colours it takes: what
     /// [`Predictor::read`] reads, and little memory.
-    pub fn crop(&self, picture: &RgbImage, face: BoundingBox) -> Box<[u8]> {
+    pub fn crop(&self, picture: &RgbImage, place: FacePlace) -> Box<[u8]> {
+        let face = place.bounding_box;
         match &self.model {
             Model::Network { card, .. } | Model::Conventional { card, .. } => {
                 let recipe = &card.recipe;
@@ -354,7 +379,7 @@ impl Predictor {
                 let side = FaceExpressions::SIDE as u32;
                 face_crop(picture, as_tensorflow_resizes(face, side as f32), 1.0, side, Colour::Rgb)
             }
-            Model::Foreign(model) => model.crop(picture, face),
+            Model::Foreign(model) => model.crop(picture, place),
         }
     }
 

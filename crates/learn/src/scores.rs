@@ -186,6 +186,7 @@ mod tests {
             name: "a".into(),
             image: "x".into(),
             bounding_box: BoundingBox::whole(8, 8),
+            five: None,
             expression: None,
             votes: [0; 11],
             valence: None,

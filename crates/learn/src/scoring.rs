@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::LearnError;
 use crate::checkpoint::RunIdentity;
-use crate::data::{ReadImage, Sample};
+use crate::data::{FacePlace, ReadImage, Sample};
 use crate::predict::{Prediction, Predictor};
 
 /// Faces that are read, cropped and answered at a time.
@@ -46,7 +46,7 @@ pub fn predict_samples(
         let fail = |reason: String| LearnError::Image { image: sample.image.clone(), reason };
         let bytes = read(&sample.image).map_err(fail)?;
         let picture = decode(&bytes, &Limits::default()).map_err(|e| fail(e.to_string()))?.image;
-        Ok(predictor.crop(&picture, sample.bounding_box))
+        Ok(predictor.crop(&picture, FacePlace { bounding_box: sample.bounding_box, five: sample.five }))
     };
     let mut predictions = Vec::with_capacity(samples.len());
     progress.begin("predict", Some(samples.len() as u64));

@@ -20,7 +20,7 @@ fn probabilities_are_face_apis_own() {
     for (picture, golden) in &goldens {
         let image = decode(&std::fs::read(folder.join(picture)).unwrap(), &Limits::default()).unwrap().image;
         let face = BoundingBox::whole(image.width, image.height);
-        let said = predictor.predict(&image, &[face]).unwrap().remove(0);
+        let said = predictor.predict(&image, &[face.into()]).unwrap().remove(0);
         assert!(said.probabilities.len() == 7 && said.point().is_some() && said.is_proxy);
         for (label, p) in &said.probabilities {
             // `core` reads face-api's words: angry, fearful, disgusted, surprised.

@@ -47,6 +47,7 @@ fn job(folder: &Path, hardware: Hardware, epochs: u32) -> TrainJob {
         name: format!("face{number}"),
         image: number.to_string(),
         bounding_box: BoundingBox::whole(48, 48),
+        five: None,
         expression: Some(EXPRESSIONS[number % 3]),
         votes: [0; 11],
         valence: Some(0.5 - (number % 3) as f32 / 2.0),

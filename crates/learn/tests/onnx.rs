@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use affectory_core::{BoundingBox, LabelSet};
-use affectory_imaging::RgbImage;
+use affectory_core::{BoundingBox, LabelSet, Point};
+use affectory_imaging::{RgbImage, align};
 use affectory_learn::recipe::{Colour, NetworkKind};
 use affectory_learn::{
-    Epoch, LearnError, ModelCard, ModelFormat, Predictor, Recipe, RunIdentity, Scores, export_model,
+    Epoch, FacePlace, LearnError, ModelCard, ModelFormat, Predictor, Recipe, RunIdentity, Scores, export_model,
 };
 use burn::tensor::Device;
 use rand::{Rng, SeedableRng};
@@ -48,6 +48,7 @@ fn random_model(recipe: &Recipe) -> Vec<u8> {
         n_valid: 0,
         has_expression: true,
         has_valence_arousal: [true; 2],
+        never_learnt: Vec::new(),
     };
     let device = Device::flex();
     device.seed(1);
@@ -141,7 +142,8 @@ fn an_exported_model_says_in_onnx_runtime_what_it_says_here() {
         assert_eq!((theirs.labels(), theirs.name()), (ours.labels(), "exported".to_owned()));
         let (mut worst, mut spread): (f32, Vec<f32>) = (0.0, Vec::new());
         for (picture, face) in pictures() {
-            let (a, b) = (ours.predict(&picture, &[face]).unwrap(), theirs.predict(&picture, &[face]).unwrap());
+            let (a, b) =
+                (ours.predict(&picture, &[face.into()]).unwrap(), theirs.predict(&picture, &[face.into()]).unwrap());
             assert!(b[0].is_proxy && a[0].expression == b[0].expression);
             let (point, other) = (a[0].point().unwrap(), b[0].point().unwrap());
             worst = worst.max((point.valence.value() - other.valence.value()).abs());
@@ -156,7 +158,8 @@ fn an_exported_model_says_in_onnx_runtime_what_it_says_here() {
         assert!(worst < 1e-4, "{name}: {worst}");
         assert!(spread.iter().any(|p| (p - spread[0]).abs() > 1e-4), "{name} says the same of everything: {spread:?}");
         // A batch says what each face says alone.
-        let crops: Vec<Box<[u8]>> = pictures().iter().map(|(picture, face)| theirs.crop(picture, *face)).collect();
+        let crops: Vec<Box<[u8]>> =
+            pictures().iter().map(|(picture, face)| theirs.crop(picture, (*face).into())).collect();
         let both = theirs.read(&crops).unwrap();
         for (crop, together) in crops.iter().zip(both) {
             let alone = theirs.read(std::slice::from_ref(crop)).unwrap().remove(0);
@@ -165,6 +168,37 @@ fn an_exported_model_says_in_onnx_runtime_what_it_says_here() {
             }
         }
     }
+}
+
+#[test]
+fn a_model_that_wants_aligned_faces_sees_them_aligned() {
+    let Some(runtime) = runtime() else { return };
+    let alexnet = Recipe { network: NetworkKind::AlexNet, colour: Colour::Rgb, hidden_width: 24, ..Recipe::default() };
+    let recipe = Recipe { input_side: 64, crop_scale: 1.0, ..alexnet };
+    let (_folder, path) = exported(&recipe, &random_model(&recipe));
+    let open = |alignment: &str| {
+        let text = format!("{}alignment = \"{alignment}\"\n", manifest(&recipe, &eight()));
+        std::fs::write(&path, text).unwrap();
+        Predictor::open(path.to_str().unwrap(), &runtime).unwrap()
+    };
+    let (picture, face) = pictures().remove(2);
+    let five: [Point; 5] =
+        [(30.0, 20.0), (55.0, 35.0), (35.0, 40.0), (22.0, 45.0), (42.0, 58.0)].map(|(x, y)| Point { x, y });
+    let known = FacePlace { bounding_box: face, five: Some(five) };
+
+    let [none, eyes, points] = ["none", "eyes", "five-points"].map(open);
+    assert!(!none.is_aligned() && eyes.is_aligned() && points.is_aligned());
+    let crop = align(&picture, &five, recipe.input_side).unwrap().pixels;
+    assert_eq!(points.crop(&picture, known).as_ref(), crop);
+    assert_eq!(none.crop(&picture, known), none.crop(&picture, face.into()));
+    assert!(
+        eyes.crop(&picture, known) != points.crop(&picture, known)
+            && eyes.crop(&picture, known) != none.crop(&picture, known)
+    );
+    // Without points they are looked for, which has no end but a crop, also where nothing is to be seen.
+    let said = points.predict(&picture, &[known, face.into()]).unwrap();
+    assert_eq!(said[0], points.read(&[crop.into_boxed_slice()]).unwrap().remove(0));
+    assert_ne!(points.crop(&picture, face.into()), points.crop(&picture, known));
 }
 
 fn refused(opened: Result<Predictor, LearnError>) -> String {

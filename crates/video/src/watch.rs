@@ -1,8 +1,8 @@
 //! What happens to one frame? It is compared with the last, faces are followed or searched, and each is read.
 
 use affectory_core::BoundingBox;
-use affectory_faces::FaceDetector;
-use affectory_learn::{Prediction, Predictor};
+use affectory_faces::{Detection, FaceDetector};
+use affectory_learn::{FacePlace, Prediction, Predictor};
 
 use crate::cuts::Cuts;
 use crate::tracks::Sight;
@@ -79,8 +79,8 @@ impl<'a> Watch<'a> {
     /// [`VideoError::Model`] from a foreign model alone.
     pub fn look(&mut self, frame: &Frame) -> Result<Vec<FaceNow>, VideoError> {
         let whole = BoundingBox::whole(frame.image.width, frame.image.height);
-        let seen: Vec<(u32, BoundingBox, Option<f32>)> = match &self.detector {
-            None => vec![(1, whole, None)],
+        let seen: Vec<(u32, FacePlace, Option<f32>)> = match &self.detector {
+            None => vec![(1, whole.into(), None)],
             Some(detector) => {
                 if self.cuts.is_cut(&frame.image) {
                     self.tracks.cut();
@@ -97,19 +97,21 @@ impl<'a> Watch<'a> {
                     self.tracks.search(frame.time, &detector.detect(&frame.image));
                     self.searched = Some(frame.time);
                 }
-                let seen = |Followed { face, detection }| (face, detection.bounding_box, Some(detection.score));
+                let seen = |Followed { face, detection: Detection { bounding_box, score, five } }| {
+                    (face, FacePlace { bounding_box, five: Some(five) }, Some(score))
+                };
                 self.tracks.in_sight().into_iter().map(seen).collect()
             }
         };
-        let framed = |face: &(u32, BoundingBox, Option<f32>)| match face.2 {
+        let framed = |face: &(u32, FacePlace, Option<f32>)| match face.2 {
             Some(_) => self.predictor.framed(face.1),
             None => face.1,
         };
-        let boxes: Vec<BoundingBox> = seen.iter().map(framed).collect();
-        let answers = self.predictor.predict(&frame.image, &boxes)?;
-        let faces = seen.into_iter().zip(answers).map(|((face, bounding_box, score), raw)| {
+        let places: Vec<FacePlace> = seen.iter().map(framed).collect();
+        let answers = self.predictor.predict(&frame.image, &places)?;
+        let faces = seen.into_iter().zip(answers).map(|((face, place, score), raw)| {
             let smooth = self.smoother.smooth(face, frame.time, &raw);
-            FaceNow { face, bounding_box, score, raw, smooth }
+            FaceNow { face, bounding_box: place.bounding_box, score, raw, smooth }
         });
         Ok(faces.collect())
     }

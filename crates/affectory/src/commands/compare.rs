@@ -6,7 +6,7 @@ use affectory_core::{Expression, LabelSet, Split};
 use affectory_evaluate::{Format, Run, Table, check_same_truth, compare_runs, match_images};
 use anyhow::{Context as _, bail};
 
-use super::{Context, evaluate, shown};
+use super::{Context, evaluate, shown, train};
 use crate::cli::Compare;
 
 /// What is to be compared, before anything is matched.
@@ -52,6 +52,8 @@ pub async fn run(context: &Context, args: &Compare) -> anyhow::Result<()> {
         .clone()
         .or_else(|| entries.iter().filter_map(|entry| entry.votes.as_ref()).find(|path| path.is_file()).cloned());
     let ceiling = votes.map(|path| evaluate::ceiling_of(&path, &truth, &labels, bootstrap)).transpose()?;
+    // Where each image has one annotator, nobody knows how others would have done.
+    let ceiling = ceiling.filter(|ceiling| ceiling.n > 0);
     let images = images_of(&entries, args.truth.as_deref());
     let runs = entries
         .into_iter()
@@ -111,18 +113,22 @@ fn from_folder(folder: &Path) -> anyhow::Result<Entry> {
     if !predictions.is_file() {
         bail!("{} is missing: train the run to its first whole epoch", shown(&predictions));
     }
+    let labels = LabelSet::parse(field("labels")?).with_context(|| format!("failed to read {}", shown(&path)))?;
+    let is_training = run.get("split").is_none();
+    // What was scored names what its model can say; a training names the labels of its release.
+    let can_say = if is_training { train::learnt(folder, &labels)? } else { labels };
     let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let name = name.file_name().map_or_else(|| shown(folder), |name| shown(Path::new(name)));
     Ok(Entry {
         name,
         predictions: evaluate::read(&predictions)?,
         truth: evaluate::read(&truth)?,
-        can_say: Some(LabelSet::parse(field("labels")?).with_context(|| format!("failed to read {}", shown(&path)))?),
+        can_say: Some(can_say),
         is_proxy: run["is_proxy"].as_bool().with_context(|| format!("{} has no `is_proxy`", shown(&path)))?,
         release: Some(field("release")?.to_owned()),
         votes: Some(votes),
         split: Some(split),
-        is_training: run.get("split").is_none(),
+        is_training,
     })
 }
 

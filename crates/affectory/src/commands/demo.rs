@@ -180,7 +180,7 @@ async fn score_split(
         let mut table = predict::Table::new(&labels)?;
         for (number, sample) in samples.iter().enumerate() {
             let image = read_picture(&read, &sample.image)?;
-            let faces = predictor.predict(&image, &[sample.bounding_box])?;
+            let faces = predictor.predict(&image, &[sample.bounding_box.into()])?;
             for face in &faces {
                 table.add(&sample.name, face)?;
             }

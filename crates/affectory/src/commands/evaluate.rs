@@ -150,7 +150,6 @@ impl Cited<'_> {
     }
 
     fn notes(&self) -> Vec<String> {
-        let figure = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
         let mut notes = Vec::new();
         let Bootstrap { n_resamples, confidence, seed } = self.bounds.bootstrap;
         if n_resamples > 0 {
@@ -160,8 +159,7 @@ impl Cited<'_> {
             ));
         }
         if let Some(ceiling) = self.ceiling {
-            let (n, accuracy, f1) = (ceiling.n, figure(ceiling.accuracy), figure(ceiling.f1_macro));
-            notes.push(format!("one annotator against the others ({n} images): accuracy {accuracy}, macro F1 {f1}"));
+            notes.extend(ceiling.in_words(&self.evaluation.labels));
         }
         let Calibrations { as_predicted, scaled, temperature } = &self.calibrations;
         for (name, found) in [("calibration", as_predicted), ("temperature-scaled", scaled)] {

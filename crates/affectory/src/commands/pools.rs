@@ -132,7 +132,7 @@ impl Suggester for Model {
     }
 
     fn look(&self, picture: &RgbImage, face: BoundingBox) -> Result<Option<Thought>, String> {
-        let predictions = self.predictor.predict(picture, &[self.predictor.framed(face)]);
+        let predictions = self.predictor.predict(picture, &[self.predictor.framed(face.into())]);
         let thought = |prediction: Prediction| Thought {
             expression: prediction.expression,
             valence: prediction.valence,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use affectory_catalog::Project;
 use affectory_core::{Expression, LabelSet, Split};
-use affectory_evaluate::{Evaluation, Format, class_table, comparison_table};
+use affectory_evaluate::{Bootstrap, Ceiling, Evaluation, Format, class_table, comparison_table};
 use affectory_learn::{
     Predictor, RunIdentity, Sample, ScoreIdentity, answers_csv, model_sha256, predict_samples, truth_csv, votes_csv,
 };
@@ -46,6 +46,10 @@ pub async fn run(context: &Context, args: &Score) -> anyhow::Result<()> {
         model_is_proxy: predictor.is_proxy(),
     };
     begin(&folder, &identity)?;
+    let n_without_points = match predictor.is_aligned() {
+        true => samples.iter().filter(|sample| sample.five.is_none()).count(),
+        false => 0,
+    };
     let (labels, split) = (release.labels.clone(), args.split);
     let (read, stop, bars) = (train::reader(&project), context.stop.clone(), context.bars.clone());
     let to = folder.clone();
@@ -62,14 +66,27 @@ pub async fn run(context: &Context, args: &Score) -> anyhow::Result<()> {
     let json = serde_json::json!({
         "run": folder, "identity": identity, "scores": scored.all.to_json(),
         "scores_of_its_labels": scored.producible.as_ref().map(Evaluation::to_json),
+        "ceiling": scored.ceiling, "aligned_by_points_found_now": n_without_points,
     });
-    context.print(&text(&folder, &identity, truth_is_proxy, &scored), &json)
+    let mut text = text(&folder, &identity, truth_is_proxy, &scored);
+    if n_without_points > 0 {
+        text += &format!(
+            "\n{n_without_points} faces have no landmarks in the release: the program's own network found them, in the box, to align \
+             the faces (`faces run` before `release build` puts them in)"
+        );
+    }
+    context.print(&text, &json)
 }
+
+/// As `evaluate` and `compare` draw, unless they are told otherwise.
+const BOOTSTRAP: Bootstrap = Bootstrap { n_resamples: 1000, confidence: 0.95, seed: 1 };
 
 /// Figures over all labels of the release, and over those alone that the model can say, where these are fewer.
 struct Scored {
     all: Evaluation,
     producible: Option<Evaluation>,
+    /// What one annotator gets right; `None` where no face has two votes.
+    ceiling: Option<Ceiling>,
 }
 
 /// Writes the tables, and the figures that follow from them.
@@ -85,14 +102,16 @@ fn write(
         evaluate::write_file(&path(what), table.as_bytes())?;
     }
     let all = train::score_run(folder, labels, Some(can_say), split)?;
+    let ceiling = evaluate::ceiling_of(&path("votes"), &evaluate::read(&path("truth"))?, labels, BOOTSTRAP)?;
+    let ceiling = Some(ceiling).filter(|ceiling| ceiling.n > 0);
     let known = labels.labels().iter().filter(|label| can_say.class_of(**label).is_some());
     let known: Vec<&str> = known.map(|label| label.name()).collect();
     if known.len() == labels.n_classes() || known.len() < 2 {
-        return Ok(Scored { all, producible: None });
+        return Ok(Scored { all, producible: None, ceiling });
     }
     let known = LabelSet::parse(&known.join(","))?;
     let producible = evaluate::score_files(&path("truth"), &path("predictions"), &known, false)?;
-    Ok(Scored { all, producible: Some(producible) })
+    Ok(Scored { all, producible: Some(producible), ceiling })
 }
 
 /// A model by its name, and the name by which its files are found: a run of this project, or what `Predictor::open` knows.
@@ -149,6 +168,9 @@ fn text(folder: &Path, identity: &ScoreIdentity, truth_is_proxy: bool, scored: &
     let split = identity.split;
     let mut text =
         comparison_table(&[(&name, &scored.all)], Format::Text) + "\n" + &class_table(&scored.all, Format::Text);
+    if let Some(ceiling) = &scored.ceiling {
+        text += &format!("\n{}\n", ceiling.in_words(&scored.all.labels).join("\n"));
+    }
     if let Some(producible) = &scored.producible {
         let labels = scored.all.labels.iter().filter(|label| !producible.labels.contains(label));
         let names: Vec<&str> = labels.copied().map(Expression::name).collect();

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use affectory_catalog::Project;
-use affectory_core::{CoreError, LabelSet, Sha256Hex, Split};
+use affectory_core::{CoreError, Expression, LabelSet, Landmarks, Sha256Hex, Split};
 use affectory_dispatch::{Meeting, Seat};
 use affectory_evaluate::{Evaluation, Missing, match_images};
 use affectory_learn::recipe::Method;
 use affectory_learn::{
-    Alone, LearnError, OPEN_PACKS, ReadImage, Recipe, RunIdentity, Sample, Team, TrainJob, TrainReport, model_bytes,
-    train,
+    Alone, LearnError, OPEN_PACKS, Predictor, ReadImage, Recipe, RunIdentity, Sample, Team, TrainJob, TrainReport,
+    model_bytes, train,
 };
 use affectory_release::pack::PackReader;
 use affectory_release::{Release, ReleaseItem, load_release};
@@ -125,7 +125,7 @@ pub async fn train_one(context: &Context, project: &Project, args: &Train) -> an
     };
     let report = report.with_context(|| format!("failed to train in {}", shown(&folder)))?;
     if report.best.is_some() && args.process == 0 {
-        score_run(&folder, &labels, None, Split::Valid)?;
+        score_run(&folder, &labels, Some(&learnt(&folder, &labels)?), Split::Valid)?;
     }
     Ok((folder, report))
 }
@@ -184,6 +184,17 @@ fn start_weights(project: &Project, recipe: &Recipe) -> anyhow::Result<Option<Ve
     ))
 }
 
+/// Those of the labels that a training's model can say: it had faces of them. All where the folder has no model to ask, and
+/// where fewer than two remain, of which nobody can be told apart.
+pub fn learnt(folder: &Path, labels: &LabelSet) -> anyhow::Result<LabelSet> {
+    if !folder.join("model.safetensors").is_file() {
+        return Ok(labels.clone());
+    }
+    let model = Predictor::load(folder).with_context(|| format!("failed to read the model in {}", shown(folder)))?;
+    let said: Vec<&str> = model.can_say().into_iter().map(Expression::name).collect();
+    Ok(LabelSet::parse(&said.join(",")).unwrap_or_else(|_| labels.clone()))
+}
+
 /// Writes every figure of a split beside its predictions. `can_say` is what the model can answer, where that may be less
 /// than the labels.
 pub fn score_run(
@@ -211,6 +222,7 @@ fn sample(item: &ReleaseItem) -> Sample {
         name: item.item.clone(),
         image: item.image_sha256.to_string(),
         bounding_box: item.bounding_box,
+        five: item.landmarks.as_ref().map(Landmarks::five),
         expression: Some(item.expression),
         votes: item.votes,
         valence: item.valence.map(affectory_core::Valence::value),

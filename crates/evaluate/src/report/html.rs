@@ -32,8 +32,8 @@ pub fn evaluation_html(report: &EvaluationReport<'_>) -> String {
         (what_was_done(report, &evaluation))
         section { h2 { "Figures" } (figures(&evaluation, report.intervals)) (ceiling(report)) }
         @if !report.matched.truth.is_empty() {
-            section { h2 { "Confusion matrix" } (confusion(&evaluation)) }
-            section { h2 { "By class" } (classes(&evaluation, report.intervals)) }
+            section { h2 { "Confusion matrix" } (confusion(&evaluation, "Confusion matrix")) }
+            section { h2 { "By class" } (classes(&evaluation, report)) }
         }
         @if !report.matched.scores.is_empty() { section { h2 { "Ranking" } (ranking(report)) } }
         (calibration_section(report))
@@ -68,6 +68,13 @@ pub fn comparison_html(comparison: &RunComparison, version: &str) -> String {
                         } } }
                     }
                 }
+            }
+        }
+        @for run in comparison.runs.iter().filter(|run| run.evaluation.accuracy.is_some()) {
+            @let name = shortened(&run.name);
+            section {
+                h2 { "Confusion matrix: " bdi { (name) } }
+                (confusion(&run.evaluation, &format!("Confusion matrix of {name}")))
             }
         }
         section { h2 { "What the numbers are" } ul { @for note in comparison.notes() { li { (note) } } } }
@@ -149,14 +156,18 @@ fn ceiling(report: &EvaluationReport<'_>) -> Markup {
             "One annotator against the others, for comparison: a single vote is the plurality of the rest with a chance of "
             strong { (decimal(ceiling.accuracy)) }
             @if let Some(interval) = ceiling.accuracy_interval { " " (bounds(interval)) }
-            ", macro F1 " (decimal(ceiling.f1_macro)) " (" (ceiling.n) " images with two votes or more; ties count in parts)."
+            @for figure in [LabelFigure::BalancedAccuracy, LabelFigure::F1Macro, LabelFigure::Kappa] {
+                @let (value, interval) = ceiling.of(Metric::Label(figure)).unwrap_or_default();
+                ", " (figure.name()) " " (decimal(value)) @if let Some(interval) = interval { " " (bounds(interval)) }
+            }
+            " (" (ceiling.n) " images with two votes or more; ties count in parts)."
         }
     } }
 }
 
-fn confusion(evaluation: &Evaluation) -> Markup {
+fn confusion(evaluation: &Evaluation, name: &str) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Confusion matrix" {
+        div.scroll tabindex="0" role="region" aria-label=(name) {
             table {
                 caption { "Truth by row, prediction by column: share of the row, and images" }
                 thead { tr { th {} @for label in &evaluation.labels { th.n scope="col" { (label) } } } }
@@ -177,7 +188,8 @@ fn confusion(evaluation: &Evaluation) -> Markup {
     }
 }
 
-fn classes(evaluation: &Evaluation, intervals: &Intervals) -> Markup {
+fn classes(evaluation: &Evaluation, report: &EvaluationReport<'_>) -> Markup {
+    let intervals = report.intervals;
     let columns: [fn(Class) -> Metric; 5] = [
         |class| Metric::Class(ClassFigure::Precision, class),
         |class| Metric::Class(ClassFigure::Recall, class),
@@ -189,12 +201,18 @@ fn classes(evaluation: &Evaluation, intervals: &Intervals) -> Markup {
         div.scroll tabindex="0" role="region" aria-label="Figures by class" {
             table {
                 thead { tr {
-                    th {} @for column in columns { th.n scope="col" { (column(0).name()) } } th.n scope="col" { "images" }
+                    th {} @for column in columns { th.n scope="col" { (column(0).name()) } }
+                    @if report.ceiling.is_some() { th.n scope="col" { "recall, one annotator" } }
+                    th.n scope="col" { "images" }
                 } }
                 tbody { @for (class, label) in evaluation.labels.iter().enumerate() { tr {
                     th scope="row" { (label) }
                     @for metric in columns.map(|column| column(class as Class)) {
                         td.n { (with_bounds(metric.of(evaluation), intervals.of(metric))) }
+                    }
+                    @if let Some(ceiling) = report.ceiling {
+                        @let (value, interval) = ceiling.of(columns[1](class as Class)).unwrap_or_default();
+                        td.n { (with_bounds(value, interval)) }
                     }
                     td.n { (evaluation.confusion[class].iter().sum::<u64>()) }
                 } } }

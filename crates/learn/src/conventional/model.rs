@@ -296,6 +296,7 @@ mod tests {
             n_valid: 1,
             has_expression: true,
             has_valence_arousal: [true, false],
+            never_learnt: Vec::new(),
         };
         ConventionalCard { model, costs: [Some(0.1), Some(0.01), None], never_predicted: Vec::new() }
     }
@@ -326,7 +327,7 @@ mod tests {
         let bytes = model.to_bytes()?;
         assert_eq!(ConventionalModel::from_bytes(Path::new("mine"), &bytes)?, model);
         let (face, predictor) = (BoundingBox::whole(30, 30), Predictor::from_bytes(Path::new("mine"), &bytes)?);
-        assert_eq!(predictor.predict(&picture, &[face])?, [model.predict(&picture, face)]);
+        assert_eq!(predictor.predict(&picture, &[face.into()])?, [model.predict(&picture, face)]);
         assert_eq!(predictor.name(), "hog-svm (tiny, seed 7)");
         Ok(())
     }

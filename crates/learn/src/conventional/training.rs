@@ -271,6 +271,7 @@ mod tests {
             name: format!("face{number}"),
             image: number.to_string(),
             bounding_box: BoundingBox::whole(32, 32),
+            five: None,
             expression: Some(expressions[number % 3]),
             votes: [0; 11],
             valence: Some(0.5 - (number % 3) as f32 / 2.0),
@@ -322,7 +323,7 @@ mod tests {
         }
         let model = folder.path().join("model.safetensors");
         let (predictor, bytes) = (Predictor::load(folder.path())?, std::fs::read(&model)?);
-        let found = predictor.predict(&picture(50), &[BoundingBox::whole(32, 32)])?;
+        let found = predictor.predict(&picture(50), &[BoundingBox::whole(32, 32).into()])?;
         assert_eq!(found[0].expression, Some(Expression::Sad));
         assert_eq!(found[0].probabilities[3], (Expression::Fear, 0.0));
         assert!(found[0].valence.is_some_and(|valence| (valence.value() + 0.5).abs() < 0.3), "{found:?}");

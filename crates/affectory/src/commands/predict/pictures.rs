@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use affectory_core::{Arousal, BoundingBox, LabelSet, Progress as _, Valence};
 use affectory_faces::{FaceFinder, FoundFace, MtcnnSettings};
 use affectory_imaging::{Limits, OverlayFace, RgbImage, decode, overlay_svg};
-use affectory_learn::{Prediction, Predictor};
+use affectory_learn::{FacePlace, Prediction, Predictor};
 use anyhow::bail;
 
 use super::inputs::overlay_name;
@@ -97,13 +97,14 @@ impl Reader {
     pub fn read(&self, image: &RgbImage) -> anyhow::Result<Vec<ReadFace>> {
         let Some(finder) = &self.finder else {
             let whole = BoundingBox::whole(image.width, image.height);
-            let predictions = self.predictor.predict(image, &[whole])?;
+            let predictions = self.predictor.predict(image, &[whole.into()])?;
             let face = |prediction| ReadFace { bounding_box: whole, seen: None, prediction };
             return Ok(predictions.into_iter().map(face).collect());
         };
         let found = finder.find(image);
-        let boxes: Vec<BoundingBox> = found.iter().map(|face| self.predictor.framed(face.bounding_box)).collect();
-        let faces = found.into_iter().zip(self.predictor.predict(image, &boxes)?);
+        let place = |face: &FoundFace| FacePlace { bounding_box: face.bounding_box, five: Some(face.five) };
+        let places: Vec<FacePlace> = found.iter().map(|face| self.predictor.framed(place(face))).collect();
+        let faces = found.into_iter().zip(self.predictor.predict(image, &places)?);
         let read = |(face, prediction): (FoundFace, _)| ReadFace {
             bounding_box: face.bounding_box,
             seen: Some(face),
