@@ -10,6 +10,7 @@ The log of a disk has one line for each thing that happened, in order, over all 
 """
 
 import asyncio
+import functools
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ PORT = 8080
 HOSTS = 100
 # Blocks of photographs that pages are answered with: some pages show the same ones.
 BLOCKS, PAGE, PAGES = 60, 40, 3
+FACE_LEFT, FACE_TOP, FACE_SIDE = 140, 30, 160
 
 
 def settings():
@@ -51,17 +53,47 @@ def number_of(url):
 
 
 def picture(number):
-    """Of ten photographs the last is the one before it: the same picture under two addresses."""
-    seed = number - 1 if number % 10 == 9 else number
-    width, height = 64, 48
-    noise = random.Random(seed).randbytes(width * height * 3)
-    rows = b"".join(b"\0" + noise[y * width * 3 : (y + 1) * width * 3] for y in range(height))
+    """Of ten photographs the last three lie elsewhere, too, so that some are stored again long after they were recorded."""
+    seed = number % (BLOCKS * PAGE // 2) if number % 10 > 6 else number
+    if seed // HOSTS % 20 == 7:
+        brighter = bytes(min(255, value + seed % 97) for value in range(256))
+        return png(FACE_SIDE, FACE_SIDE, face().translate(brighter))
+    return png(64, 48, random.Random(seed).randbytes(64 * 48 * 3))
+
+
+def png(width, height, pixels):
+    rows = b"".join(b"\0" + pixels[y * width * 3 : (y + 1) * width * 3] for y in range(height))
 
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
+
+
+@functools.cache
+def face():
+    """The astronaut's face, out of a PNG of 8-bit RGB, line by line (its section 9)."""
+    file = Path(__file__).parent.parent.joinpath("crates/affectory/assets/astronaut.png").read_bytes()
+    at, width, packed = 8, int.from_bytes(file[16:20], "big"), b""
+    while at < len(file):
+        length = int.from_bytes(file[at : at + 4], "big")
+        if file[at + 4 : at + 8] == b"IDAT":
+            packed += file[at + 8 : at + 8 + length]
+        at += length + 12
+    lines, stride = zlib.decompress(packed), width * 3
+    above, pixels = bytes(stride), b""
+    for y in range(FACE_TOP + FACE_SIDE):
+        kind, *line = lines[y * (stride + 1) : (y + 1) * (stride + 1)]
+        for x in range(stride):
+            left, up, corner = (line[x - 3], above[x], above[x - 3]) if x > 2 else (0, above[x], 0)
+            by = left + up - corner
+            nearest = min((abs(by - left), 0, left), (abs(by - up), 1, up), (abs(by - corner), 2, corner))[2]
+            line[x] = line[x] + (0, left, up, (left + up) // 2, nearest)[kind] & 255
+        above = line
+        if y >= FACE_TOP:
+            pixels += bytes(line[FACE_LEFT * 3 : (FACE_LEFT + FACE_SIDE) * 3])
+    return pixels
 
 
 def page(path):
@@ -158,22 +190,26 @@ def check(project, log):
     problems = [row[0] for row in database.execute("pragma integrity_check") if row[0] != "ok"]
     problems += [f"foreign key {row}" for row in database.execute("pragma foreign_key_check")]
     n_objects = 0
-    for (sha256,) in database.execute("select sha256 from image where dropped_ms is null"):
+    objects = """select sha256 from image where dropped_ms is null
+                 union select crop_sha256 from face where crop_sha256 is not null"""
+    for (sha256,) in database.execute(objects):
         path = Path(project, "objects", sha256[:2], sha256)
         n_objects += 1
         if not path.exists():
             problems.append(f"object {sha256} is missing")
         elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             problems.append(f"object {sha256} has {path.stat().st_size} wrong bytes")
-    outcomes = {}
-    rows = "select url, state, outcome, attempts, image_id from candidate where outcome is not null"
-    for url, state, outcome, attempts, image_id in database.execute(rows):
+    outcomes, waiting = set(), []
+    rows = "select url, state, attempts, image_id from candidate where outcome is not null"
+    for url, state, attempts, image_id in database.execute(rows):
         number = number_of(url)
         if attempts > (2 if fails_once(number) else 1):
             problems.append(f"{url} has {attempts} outcomes")
         if (state == "fetched") != (image_id is not None):
             problems.append(f"{url} is {state} with image {image_id}")
-        outcomes[number] = outcome
+        outcomes.add(number)
+        if state == "new":
+            waiting.append(number)
     # What was there for somebody to see, before the last cut or at the check before it.
     n_seen = max((int(rest) for word, rest in lines_of(log) if word == "recorded"), default=0)
     if len(outcomes) < n_seen:
@@ -182,7 +218,8 @@ def check(project, log):
     found = {
         "objects": n_objects,
         "outcomes": len(outcomes),
-        "unrecorded": sorted(asked - outcomes.keys()),
+        "unrecorded": sorted(asked - outcomes),
+        "waiting": waiting,
         "problems": problems,
     }
     say("check", json.dumps(found))
@@ -200,6 +237,8 @@ def state(project, status, doctor):
         "pages": """select query.language, query.text, slice, state, n_pages, n_hits from search
                        join query on query.id = query_id order by 1, 2, 3""",
         "images": "select sha256, phash, phash_known, width, height, format, size_bytes, unusable from image order by 1",
+        "faces": """select sha256, origin, face.x, face.y, face.width, face.height, crop_sha256 from face
+                    join image on image.id = image_id order by 1, 2, 3, 4""",
         "scans": """select sha256, detector, status from face_scan join image on image.id = image_id order by 1""",
     }
     found = {name: database.execute(query).fetchall() for name, query in queries.items()}
@@ -235,6 +274,20 @@ def controlled():
         "which is as it should be" if is_right else "which is NOT as it should be")
 
 
+def table(folder):
+    """Pictures to import, some with a face."""
+    numbers = [*range(0, 60), *range(700, 720)]
+    for number in numbers:
+        Path(folder, f"{number}.png").write_bytes(picture(number))
+    Path(folder, "labels.csv").write_text("image,expression\n" + "".join(f"{number}.png,happy\n" for number in numbers))
+
+
+def imported(log):
+    found = [json.loads(rest) for word, rest in lines_of(log) if word == "check"][-1]
+    print(f"A cut after import and faces run: {found['objects']} objects; {len(found['problems'])} problems")
+    sys.exit(1 if found["problems"] or not found["objects"] else 0)
+
+
 def compare(calm_log, wild_log):
     """Says what each cut cost, and whether all is as without them."""
     problems, states = [], []
@@ -244,16 +297,17 @@ def compare(calm_log, wild_log):
             sys.exit(f"error: {log} has no end")
         states.append(found[-1])
         problems += [p for word, rest in lines_of(log) if word == "check" for p in json.loads(rest)["problems"]]
-    # Numbers of pictures, with when they were asked for in this boot.
-    asked, asked_before, unrecorded, failed = {}, set(), set(), set()
+    # Numbers of pictures; with those of this boot, how they were answered and when.
+    asked, asked_before, unrecorded, waiting = {}, set(), set(), set()
     n_cuts, n_again, after = 0, 0, ""
     for word, rest in lines_of(wild_log):
         if word == "cut":
             n_cuts, after = n_cuts + 1, rest
         elif word == "check" and after:
             found = json.loads(rest)
-            unrecorded = set(found["unrecorded"])
-            ages = [max(asked.values()) - asked[number] for number in unrecorded if number in asked]
+            unrecorded, waiting = set(found["unrecorded"]), set(found["waiting"])
+            times = [seconds for _, seconds in asked.values()]
+            ages = [max(times) - asked[number][1] for number in unrecorded if number in asked]
             print(
                 f"cut {n_cuts:2} ({after:5}): {found['outcomes']:5} outcomes, {found['objects']:5} objects, "
                 f"{len(unrecorded):3} asked for and not recorded, the oldest {max(ages, default=0):.1f} s before; "
@@ -264,16 +318,15 @@ def compare(calm_log, wild_log):
         elif word == "asked":
             number, status, seconds = rest.split()
             number = int(number)
-            is_again = number in unrecorded
-            if number in failed:
-                failed.remove(number)
-            elif number in asked or (number in asked_before and not is_again):
+            if number in asked:
+                is_due = asked[number][0] == "503"
+            else:
+                is_due = number not in asked_before or number in unrecorded or number in waiting
+            if not is_due:
                 problems.append(f"{address(number)} was asked for again although its outcome was recorded")
-            n_again += is_again
+            n_again += number in unrecorded
             unrecorded.discard(number)
-            asked[number] = float(seconds)
-            if status == "503":
-                failed.add(number)
+            asked[number] = (status, float(seconds))
     calm, wild = states
     for name in calm:
         if calm[name] != wild[name]:
