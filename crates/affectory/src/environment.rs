@@ -72,18 +72,21 @@ pub fn descriptor_limit() -> Option<u64> {
 
 /// Names this process on this host so that a lease can tell whether its holder still lives.
 pub fn worker_id() -> String {
-    format!("{}/{}/{}", host(), std::process::id(), start_ticks(std::process::id()).unwrap_or(0))
+    let pid = std::process::id();
+    format!("{}/{pid}/{}-{}", host(), start_ticks(pid).unwrap_or(0), boot())
 }
 
 /// Whether the worker of that name may still be alive: false only for a process of this host that is gone.
 pub fn worker_is_alive(worker: &str) -> bool {
     let parts: Vec<&str> = worker.split('/').collect();
-    let [worker_host, pid, ticks] = parts[..] else { return true };
+    let [worker_host, pid, began] = parts[..] else { return true };
     if worker_host != host() {
         return true;
     }
+    // Earlier versions named no boot.
+    let (ticks, its_boot) = began.split_once('-').map_or((began, None), |(ticks, its_boot)| (ticks, Some(its_boot)));
     match (pid.parse::<u32>(), ticks.parse::<u64>()) {
-        (Ok(pid), Ok(ticks)) => start_ticks(pid) == Some(ticks),
+        (Ok(pid), Ok(ticks)) => its_boot.is_none_or(|its_boot| its_boot == boot()) && start_ticks(pid) == Some(ticks),
         _ => true,
     }
 }
@@ -94,7 +97,15 @@ fn host() -> String {
         .unwrap_or_else(|_| "localhost".to_owned())
 }
 
-/// When a process of this host began, in clock ticks since boot: with the pid it names a process for ever.
+/// Names the time since this host was switched on: a service that starts with it may have the same pid and the same ticks
+/// as before a power cut.
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.chars().take_while(char::is_ascii_hexdigit).collect())
+        .unwrap_or_default()
+}
+
+/// When a process of this host began, in clock ticks since boot: with the pid and the boot it names a process for ever.
 fn start_ticks(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command name may hold spaces and brackets; fields count from its closing one.
@@ -115,6 +126,10 @@ mod tests {
     fn this_process_is_alive_and_a_reused_pid_is_not() {
         assert!(worker_is_alive(&worker_id()));
         assert!(!worker_is_alive(&format!("{}/{}/1", host(), std::process::id())));
+        let id = worker_id();
+        let (named, _) = id.rsplit_once('-').unwrap();
+        assert!(worker_is_alive(named));
+        assert!(!worker_is_alive(&format!("{named}-00000000")), "the same pid and ticks, but of another boot");
         assert!(worker_is_alive("another-host/1/1"));
     }
 }

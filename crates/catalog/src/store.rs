@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
-use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, WriteMultipart};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use s3::{Bucket, S3Place};
@@ -93,8 +93,30 @@ impl ImageStore {
     /// [`CatalogError::Store`] (a full disk, a read-only folder); nothing half-written is ever visible.
     pub async fn put(&self, bytes: Bytes) -> Result<Sha256Hex, CatalogError> {
         let sha256 = name_of(&bytes);
-        self.put_at(&self.key(&sha256), bytes, sha256.as_str()).await?;
+        let key = self.key(&sha256);
+        let is_there = match self.kind {
+            Kind::Local { .. } => self.put_new(&key, &bytes).await,
+            Kind::S3(_) => false,
+        };
+        if !is_there {
+            self.put_at(&key, bytes, sha256.as_str()).await?;
+        }
         Ok(sha256)
+    }
+
+    /// Stores an object in a folder unless there is one; says whether it is there now, whole. A whole one is left alone: it may
+    /// be on the disk with rows that name it, and a copy that took its place would not be on the disk yet. After a power cut
+    /// XFS then has neither, but an empty file.
+    async fn put_new(&self, key: &Key, bytes: &Bytes) -> bool {
+        match self.objects.put_opts(key, bytes.clone().into(), PutMode::Create.into()).await {
+            Ok(_) => true,
+            Err(object_store::Error::AlreadyExists { .. }) => match self.objects.get(key).await {
+                Ok(object) => object.bytes().await.is_ok_and(|there| there == *bytes),
+                Err(_) => false,
+            },
+            // A file system without hard links, or a failure that the next attempt will have, too.
+            Err(_) => false,
+        }
     }
 
     async fn put_at(&self, key: &Key, bytes: Bytes, name: &str) -> Result<(), CatalogError> {

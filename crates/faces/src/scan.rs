@@ -227,11 +227,15 @@ async fn look_at(
             .collect::<Result<_, FacesError>>()
     })?;
     let (outcomes, crops): (Vec<(ScanOutcome, Footprint)>, Vec<Vec<Bytes>>) = seen.into_iter().unzip();
-    stream::iter(crops.into_iter().flatten())
+    let stored: Vec<_> = stream::iter(crops.into_iter().flatten())
         .map(|crop| place.store.put(crop))
         .buffer_unordered(IN_FLIGHT)
-        .try_collect::<Vec<_>>()
+        .try_collect()
         .await?;
+    // A row that outlives a power cut must not name a crop that does not.
+    if !stored.is_empty() {
+        place.store.flush().await?;
+    }
     Ok(outcomes)
 }
 

@@ -44,6 +44,25 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+/// It may be on the disk and named by rows, and what took its place would not be on the disk yet.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_whole_object_in_a_folder_is_not_written_again_and_one_that_a_crash_cut_short_is() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let store = ImageStore::local(folder.path()).unwrap();
+    let name = store.put(Bytes::from_static(b"face")).await.unwrap();
+    let object = folder.path().join(&name.as_str()[..2]).join(name.as_str());
+    let inode = || std::fs::metadata(&object).unwrap().ino();
+    let first = inode();
+    store.put(Bytes::from_static(b"face")).await.unwrap();
+    assert_eq!(inode(), first);
+    std::fs::write(&object, b"").unwrap();
+    store.put(Bytes::from_static(b"face")).await.unwrap();
+    assert_eq!(store.read(&name).await.unwrap(), Bytes::from_static(b"face"));
+    assert_eq!(files(folder.path()), [object.clone()]);
+}
+
 #[tokio::test]
 async fn the_store_keeps_bytes_once_and_notices_damage() {
     for Place { store, folder, .. } in both() {

@@ -243,6 +243,8 @@ async fn put_all(project: &Project, ready: &[Ready]) -> Result<(), ReleaseError>
         .buffer_unordered(WRITES_IN_FLIGHT)
         .try_for_each(|_| async { Ok(()) })
         .await?;
+    // A row that outlives a power cut must not name an object that does not.
+    project.store.flush().await?;
     Ok(())
 }
 
