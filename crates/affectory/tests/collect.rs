@@ -234,6 +234,44 @@ fn a_collection_killed_twelve_times_ends_as_an_undisturbed_one() {
     assert!(String::from_utf8_lossy(&retried.stderr).contains("no address ended in `5xx`"), "and the rest is done");
 }
 
+/// A tar that was cut short would be read as a whole one, by whoever trains from it.
+#[test]
+fn an_export_killed_at_any_moment_leaves_whole_shards_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = project(folder.path(), "p", &serve());
+    json(&project, &["collect", "run", "--no-faces"]);
+    let export = |out: &Path| {
+        affectory(&project, &["--json", "collect", "export", "--shard-size", "40", "--out", out.to_str().unwrap()])
+    };
+    let tars = |out: &Path| -> Vec<(String, Vec<u8>)> {
+        let entries = std::fs::read_dir(out).into_iter().flatten().map(|entry| entry.unwrap());
+        let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path()));
+        let mut tars: Vec<_> = named.filter(|(name, _)| !name.starts_with('.') && name.ends_with(".tar")).collect();
+        tars.sort();
+        tars.into_iter().map(|(name, path)| (name, std::fs::read(path).unwrap())).collect()
+    };
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    let began = Instant::now();
+    assert!(export(&whole).output().unwrap().status.success());
+    let length = began.elapsed();
+    let expected = tars(&whole);
+    assert!(expected.len() > 5);
+    let mut n_killed = 0;
+    for k in 0..12 {
+        let mut child = export(&cut).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(length.mul_f64(f64::from((k * 7 + 3) % 12) / 12.0));
+        n_killed += u32::from(child.try_wait().unwrap().is_none());
+        let _ = child.kill();
+        child.wait().unwrap();
+        for (name, bytes) in tars(&cut) {
+            assert!(expected.contains(&(name.clone(), bytes)), "{name} is not whole");
+        }
+    }
+    assert!(n_killed > 0, "no export was hit");
+    assert!(export(&cut).output().unwrap().status.success());
+    assert!(tars(&cut) == expected);
+}
+
 /// A project with one query on its list that keeps no picture without a face of this size.
 fn picky_project(folder: &Path, name: &str, server: &str, usable_px: u32) -> PathBuf {
     let project = folder.join(name);

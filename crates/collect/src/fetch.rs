@@ -23,7 +23,7 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use self::hand::{Done, Fault, Hand};
 pub use self::hosts::{CatalogHosts, HostShare, HostSource};
-use self::outcome::record_of;
+use self::outcome::{MAX_BACKOFF_MS, record_of};
 use self::way::Footprint;
 use crate::{Client, CollectError, FetchFailure, FetchSettings};
 
@@ -51,7 +51,8 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(250);
 /// After a stop, fetches under way have this long to end.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Longest pause of a whole host, whether it said that we ask too much or its robots.txt has a crawl-delay.
+/// Longest pause of a whole host that is waited for, whether it said that we ask too much or its robots.txt has a
+/// crawl-delay. One that wants a longer rest is given back until then.
 const MAX_HOST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a run of fetching needs to know.
@@ -202,6 +203,8 @@ struct HostState {
     free_at: Instant,
     is_listed: bool,
     is_drained: bool,
+    /// Until when it wants to be left alone, ms UTC: nothing more is started there.
+    rests_until_ms: Option<i64>,
     /// Candidates that may still be taken from its queue.
     n_left: u32,
     shard: Option<Arc<str>>,
@@ -242,6 +245,7 @@ impl<S: HostSource> Run<'_, S> {
                 free_at: Instant::now(),
                 is_listed: false,
                 is_drained: false,
+                rests_until_ms: None,
                 n_left: at_most,
                 shard,
             };
@@ -334,8 +338,16 @@ impl<S: HostSource> Run<'_, S> {
                 &done.result
                 && let Some(retry_after) = failure.retry_after()
             {
-                let pause = Duration::from_millis(retry_after.wait_ms(now_ms)).min(MAX_HOST_PAUSE);
-                host.free_at = host.free_at.max(Instant::now() + pause);
+                let wait_ms = retry_after.wait_ms(now_ms).min(MAX_BACKOFF_MS);
+                let pause = Duration::from_millis(wait_ms);
+                if pause <= MAX_HOST_PAUSE {
+                    host.free_at = host.free_at.max(Instant::now() + pause);
+                } else {
+                    let until_ms = now_ms.saturating_add_unsigned(wait_ms);
+                    host.rests_until_ms = host.rests_until_ms.max(Some(until_ms));
+                    host.queue.clear();
+                    host.is_drained = true;
+                }
             }
         }
         self.list(&done.candidate.host);
@@ -418,10 +430,18 @@ impl<S: HostSource> Run<'_, S> {
         let idle: Vec<String> =
             self.hosts.iter().filter(|(_, host)| host.is_idle()).map(|(name, _)| name.clone()).collect();
         if !idle.is_empty() {
+            self.let_rest(&idle).await?;
             self.source.give_back(&idle, true).await?;
             self.hosts.retain(|_, host| !host.is_idle());
         }
         Ok(())
+    }
+
+    /// Writes down until when those of these hosts are to be left alone that want it; they are ours no more then.
+    async fn let_rest(&self, hosts: &[String]) -> Result<(), CollectError> {
+        let resting = hosts.iter().filter_map(|name| Some((name.clone(), self.hosts.get(name)?.rests_until_ms?)));
+        let resting: Vec<(String, i64)> = resting.collect();
+        Ok(self.catalog.let_hosts_rest(&self.request.worker, &resting).await?)
     }
 
     /// Lets fetches under way end within their grace, records, and gives everything back.
@@ -435,7 +455,9 @@ impl<S: HostSource> Run<'_, S> {
         // Whoever is still at it is cut off: not recorded, so fetched again.
         self.under_way.shutdown().await;
         self.flush(now_ms()).await?;
-        let rest: Vec<String> = self.hosts.drain().map(|(name, _)| name).collect();
+        let rest: Vec<String> = self.hosts.keys().cloned().collect();
+        self.let_rest(&rest).await?;
+        self.hosts.clear();
         self.source.give_back(&rest, false).await
     }
 }

@@ -216,8 +216,10 @@ impl CollectSettings {
             redirect_pause: Duration::from_millis(fetch.pause_ms),
             redirects_per_site: fetch.per_host as usize,
             max_body_bytes: fetch.max_bytes,
-            connect_timeout: defaults.connect_timeout.min(total_timeout),
-            headers_timeout: defaults.headers_timeout.min(total_timeout),
+            // A third each, so that they end before the whole does. A host that never answers is then known as that, and so
+            // is its robots.txt to all who wait for it; else each picture of it in turn would wait for as long as it may.
+            connect_timeout: defaults.connect_timeout.min(total_timeout / 3),
+            headers_timeout: defaults.headers_timeout.min(total_timeout / 3),
             body_timeout: defaults.body_timeout.min(total_timeout),
             max_idle_per_host: fetch.per_host as usize,
             // Twice as many as `fetch` works at, at a time: what is still needed is not closed.

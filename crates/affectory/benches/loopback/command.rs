@@ -63,7 +63,7 @@ fn cpu_of_children() -> f64 {
 }
 
 /// Resident memory of a process and all below it.
-fn resident_kib(pid: u32) -> u64 {
+pub fn resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let of_line = |line: &str| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok();
     let own = status.lines().find_map(of_line).unwrap_or(0);

@@ -180,6 +180,32 @@ impl Catalog {
         work.commit().await.map_err(failed())
     }
 
+    /// Gives hosts back that want to be left alone, each until a time, ms UTC: until then nobody gets them, whatever else is
+    /// found there meanwhile. That is a lease that nobody holds.
+    ///
+    /// # Errors
+    /// [`CatalogError::Database`].
+    pub async fn let_hosts_rest(&self, worker: &str, hosts: &[(String, i64)]) -> Result<(), CatalogError> {
+        if hosts.is_empty() {
+            return Ok(());
+        }
+        let failed = || CatalogError::database("let hosts rest");
+        let mut work = self.database.write().await.map_err(failed())?;
+        work.take_turn(Turn::Collect).await.map_err(failed())?;
+        for (host, until_ms) in hosts {
+            work.execute(
+                "update host set worker = null, lease_end_ms = $3, due_ms = (
+                     select min(case when next_attempt_ms > $3 then next_attempt_ms else $3 end) from candidate
+                     where candidate.host = host.name and next_attempt_ms is not null)
+                 where worker = $1 and name = $2",
+                vec![worker.into(), host.as_str().into(), (*until_ms).into()],
+            )
+            .await
+            .map_err(failed())?;
+        }
+        work.commit().await.map_err(failed())
+    }
+
     /// When the next host that nobody works on is due, ms UTC; `None`: nothing waits.
     ///
     /// # Errors
@@ -188,7 +214,11 @@ impl Catalog {
         let failed = || CatalogError::database("find the next host");
         let mut work = self.database.read().await.map_err(failed())?;
         let rows = work
-            .fetch("select min(due_ms) from host where due_ms is not null and lease_end_ms <= $1", vec![now_ms.into()])
+            .fetch(
+                "select min(case when lease_end_ms > due_ms then lease_end_ms else due_ms end) from host
+                 where due_ms is not null and (worker is null or lease_end_ms <= $1)",
+                vec![now_ms.into()],
+            )
             .await
             .map_err(failed())?;
         rows.first().map_or(Ok(None), |row| row.optional_int(0))

@@ -154,8 +154,9 @@ impl Catalog {
         let rows = work
             .fetch(
                 "select (select count(*) from host where due_ms <= $1 and lease_end_ms <= $1),
-                        (select count(*) from host where lease_end_ms > $1),
-                        (select min(due_ms) from host where due_ms is not null and lease_end_ms <= $1)",
+                        (select count(*) from host where worker is not null and lease_end_ms > $1),
+                        (select min(case when lease_end_ms > due_ms then lease_end_ms else due_ms end) from host
+                            where due_ms is not null and (worker is null or lease_end_ms <= $1))",
                 vec![now_ms.into()],
             )
             .await

@@ -154,6 +154,26 @@ async fn a_host_belongs_to_one_worker_and_its_queue_goes_on_where_it_was_left() 
 }
 
 #[tokio::test]
+async fn a_host_that_rests_is_given_to_nobody_before_its_time() {
+    for Engine { catalog, .. } in engines("rests").await {
+        with_candidates(&catalog).await;
+        let host = catalog.claim_hosts("me", 1, 30, 100).await.unwrap().remove(0);
+        catalog.let_hosts_rest("they", &[(host.clone(), 9_000)]).await.unwrap(); // not theirs
+        catalog.let_hosts_rest("me", &[(host.clone(), 5_000)]).await.unwrap();
+        // Nor when more is found there.
+        catalog.plan_queries(&[query(1)], 31).await.unwrap();
+        let search = claimed(&catalog, "w", 31).await;
+        catalog.record_page((search.id, "w"), &[hit(12, 1)], &SearchNext::Done, None, 40).await.unwrap();
+        assert_eq!(catalog.claim_hosts("they", 9, 4_999, 100).await.unwrap(), ["h1.example", "h2.example"]);
+        let open = catalog.count_open_hosts(4_999).await.unwrap();
+        assert_eq!((open.due, open.leased, open.next_due_ms), (0, 2, Some(5_000)));
+        assert_eq!(catalog.next_host_due(4_999).await.unwrap(), Some(5_000));
+        assert_eq!(catalog.claim_hosts("they", 9, 5_000, 100).await.unwrap(), [host]);
+        assert_eq!(catalog.list_due_candidates(&[place("h0.example")], 9, 5_000).await.unwrap().len(), 5);
+    }
+}
+
+#[tokio::test]
 async fn every_address_has_one_outcome_and_an_image_keeps_every_hit() {
     for Engine { catalog, .. } in engines("outcomes").await {
         with_candidates(&catalog).await;

@@ -13,8 +13,8 @@ const MAX_ATTEMPTS: u32 = 4;
 /// not be read.
 const FIRST_BACKOFF_MS: u64 = 70_000;
 
-/// Longest wait before another attempt, whatever a server asks for.
-const MAX_BACKOFF_MS: u64 = 24 * 60 * 60 * 1000;
+/// Longest wait before another attempt, or until a host is asked again, whatever a server asks for.
+pub(super) const MAX_BACKOFF_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The record of an ended fetch; `seed` fixes the jitter of a wait.
 ///

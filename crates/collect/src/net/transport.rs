@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::error::Error as StdError;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, redirect};
@@ -14,6 +15,9 @@ use super::address::check_address;
 use super::failure::{FetchFailure, NetError, RetryAfter};
 use super::resolver::{GuardedResolver, Lookup, ResolveRefusal};
 use super::settings::ClientSettings;
+
+/// Between two tries to open a connection when this process, or the machine, has no file or socket left.
+const DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections and what they may do.
 pub(crate) struct Transport {
@@ -47,18 +51,26 @@ impl Transport {
     /// The pool for a request to this site. Nothing else bounds how many sites have idle connections, each a file
     /// descriptor: a pool that has met too many makes way for an empty one. What is in use there comes to its end.
     fn http_for(&self, url: &Url) -> reqwest::Client {
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = self.lock();
         let site = &url[..Position::BeforePath];
         if !pool.sites.contains(site) {
-            if pool.sites.len() >= self.settings.max_idle_sites.max(1)
-                // It could be set up once, so it can be again; else more stay open for their idle time.
-                && let Ok(http) = http(&self.settings, &self.tls, &self.lookup)
-            {
-                *pool = Pool { http, sites: HashSet::new() };
+            if pool.sites.len() >= self.settings.max_idle_sites.max(1) {
+                self.close_idle(&mut pool);
             }
             pool.sites.insert(site.to_owned());
         }
         pool.http.clone()
+    }
+
+    fn close_idle(&self, pool: &mut Pool) {
+        // It could be set up once, so it can be again; else more stay open for their idle time.
+        if let Ok(http) = http(&self.settings, &self.tls, &self.lookup) {
+            *pool = Pool { http, sites: HashSet::new() };
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a GET and waits for the head of its answer, which is within limits and whose body is not encoded.
@@ -74,12 +86,21 @@ impl Transport {
         form: Option<String>,
     ) -> Result<Response, FetchFailure> {
         self.check_literal(url)?;
-        let http = self.http_for(url);
-        let request = match form {
-            None => http.get(url.clone()),
-            Some(form) => http.post(url.clone()).body(form),
+        let sending = async {
+            loop {
+                let http = self.http_for(url);
+                let request = match &form {
+                    None => http.get(url.clone()),
+                    Some(form) => http.post(url.clone()).body(form.clone()),
+                };
+                match request.headers(headers.clone()).send().await {
+                    // No fault of the address: others of ours have what it would need, and will give it back.
+                    Err(e) if causes(&e).any(is_without_descriptors) => self.close_idle(&mut self.lock()),
+                    answer => return answer,
+                }
+                tokio::time::sleep(DESCRIPTORS_PAUSE).await;
+            }
         };
-        let sending = request.headers(headers).send();
         // The connector ends itself after its own share, so what is left here is the wait for the head.
         let wait = self.settings.connect_timeout + self.settings.headers_timeout;
         let response = match tokio::time::timeout(wait, sending).await {
@@ -229,6 +250,12 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
         next = cause.source();
         Some(cause)
     })
+}
+
+/// Whether this process (EMFILE) or the machine (ENFILE) has as many files and sockets open as it may.
+fn is_without_descriptors(cause: &(dyn StdError + 'static)) -> bool {
+    let code = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    cfg!(unix) && matches!(code, Some(23 | 24))
 }
 
 /// An error of the encryption library, which travels inside I/O errors that do not name it as their source.

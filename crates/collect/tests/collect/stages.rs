@@ -59,11 +59,11 @@ impl Lab {
             .unwrap()
     }
 
-    async fn fetch(&self) -> FetchSummary {
+    pub async fn fetch(&self) -> FetchSummary {
         self.fetch_until(&Stop::default()).await
     }
 
-    async fn fetch_until(&self, stop: &Stop) -> FetchSummary {
+    pub async fn fetch_until(&self, stop: &Stop) -> FetchSummary {
         let client = Client::new(self.settings.client().unwrap()).unwrap();
         let request = FetchRequest { worker: "w".into(), patience_ms: 0, seed: 1 };
         let place = FetchPlace { catalog: &self.project.catalog, store: &self.project.store };
@@ -73,13 +73,13 @@ impl Lab {
     }
 
     /// (outcome, number), sorted.
-    async fn outcomes(&self) -> Vec<(String, u64)> {
+    pub async fn outcomes(&self) -> Vec<(String, u64)> {
         let rows = self.project.catalog.count_outcomes().await.unwrap();
         rows.into_iter().map(|row| (row.outcome.unwrap_or_default(), row.candidates)).collect()
     }
 }
 
-fn picture(shade: u8) -> Vec<u8> {
+pub fn picture(shade: u8) -> Vec<u8> {
     encode_jpeg(&RgbImage::filled(40, 30, [shade, 90, 40]), 90).unwrap()
 }
 

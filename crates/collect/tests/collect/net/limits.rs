@@ -1,5 +1,7 @@
 //! Does everything end that would not end by itself?
 
+use std::fs::File;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use affectory_collect::{Client, ClientSettings};
@@ -93,6 +95,36 @@ async fn connections_are_kept_for_as_many_sites_as_the_settings_say() {
         }
         assert_eq!(server.n_connections(), n_connections, "{max_idle_sites}");
     }
+}
+
+/// Set for a process that has few of them.
+const FEW_DESCRIPTORS: &str = "AFFECTORY_TEST_FEW_DESCRIPTORS";
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test asks whether it is the process that it started")]
+fn an_address_is_not_blamed_when_this_process_has_no_socket_left() {
+    if std::env::var_os(FEW_DESCRIPTORS).is_none() {
+        // A process of its own: running out of sockets would meet the other tests.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"]).arg(std::env::current_exe().unwrap());
+        shell.args(["--exact", "net::limits::an_address_is_not_blamed_when_this_process_has_no_socket_left"]);
+        let output = shell.env(FEW_DESCRIPTORS, "1").output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains("1 passed"), "{told}");
+        return;
+    }
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let server = Server::always(Reply::body(jpeg(100))).await;
+        let (client, url) = (client(), server.url("/x"));
+        let all: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        assert!(!all.is_empty());
+        let freed = async {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            drop(all);
+        };
+        let (ended, ()) = tokio::join!(fetch_with(&client, &url), freed);
+        assert_eq!(ended.unwrap().bytes, jpeg(100));
+    });
 }
 
 #[tokio::test]
