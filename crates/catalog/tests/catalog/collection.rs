@@ -163,7 +163,7 @@ async fn a_host_that_rests_is_given_to_nobody_before_its_time() {
         // Nor when more is found there.
         catalog.plan_queries(&[query(1)], 31).await.unwrap();
         let search = claimed(&catalog, "w", 31).await;
-        catalog.record_page((search.id, "w"), &[hit(12, 1)], &SearchNext::Done, None, 40).await.unwrap();
+        catalog.record_page((search.id, "w"), &NewPage::last(&[hit(12, 1)]), 40).await.unwrap();
         assert_eq!(catalog.claim_hosts("they", 9, 4_999, 100).await.unwrap(), ["h1.example", "h2.example"]);
         let open = catalog.count_open_hosts(4_999).await.unwrap();
         assert_eq!((open.due, open.leased, open.next_due_ms), (0, 2, Some(5_000)));

@@ -60,7 +60,7 @@ async fn a_whole_object_in_a_folder_is_not_written_again_and_one_that_a_crash_cu
     std::fs::write(&object, b"").unwrap();
     store.put(Bytes::from_static(b"face")).await.unwrap();
     assert_eq!(store.read(&name).await.unwrap(), Bytes::from_static(b"face"));
-    assert_eq!(files(folder.path()), [object.clone()]);
+    assert_eq!(files(folder.path()), [object]);
 }
 
 #[tokio::test]

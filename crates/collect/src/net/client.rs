@@ -129,12 +129,6 @@ impl Client {
     }
 }
 
-/// What one hop of a fetch came to.
-enum Hop {
-    End(Fetched),
-    Redirect,
-}
-
 impl Shared {
     async fn fetch(&self, url: &Url, validators: Option<&Validators>) -> Result<Fetched, FetchFailure> {
         let mut trail = Trail::start(parse(url.as_str(), None)?, self.settings.max_redirects);
@@ -143,8 +137,8 @@ impl Shared {
         loop {
             let began = Instant::now();
             match timeout(rest, self.hop(&mut trail, validators)).await {
-                Ok(Ok(Hop::End(fetched))) => return Ok(fetched),
-                Ok(Ok(Hop::Redirect)) => {}
+                Ok(Ok(Some(fetched))) => return Ok(fetched),
+                Ok(Ok(None)) => {}
                 Ok(Err(failure)) => return Err(failure),
                 Err(_) => return Err(FetchFailure::TotalTimeout),
             }
@@ -158,14 +152,14 @@ impl Shared {
         }
     }
 
-    /// Asks for the URL where the trail has come to.
-    async fn hop(&self, trail: &mut Trail, validators: Option<&Validators>) -> Result<Hop, FetchFailure> {
+    /// Asks for the URL where the trail has come to; `None` is a redirect, and one more step of the trail.
+    async fn hop(&self, trail: &mut Trail, validators: Option<&Validators>) -> Result<Option<Fetched>, FetchFailure> {
         self.check_host(&trail.url)?;
         self.check_robots(&trail.url).await?;
         let response = self.transport.ask(&trail.url, image_headers(validators)).await?;
         match redirect_target(&trail.url, &response)? {
-            Some(target) => trail.step(target).map(|()| Hop::Redirect),
-            None => self.finish(response, trail, validators.is_some()).await.map(Hop::End),
+            Some(target) => trail.step(target).map(|()| None),
+            None => self.finish(response, trail, validators.is_some()).await.map(Some),
         }
     }
 
