@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::license::of_flickr;
 use super::page::attribution;
 use super::query::{LineLimits, line_without};
-use super::reading::{image_url, needed_list, number, object, side, text};
+use super::reading::{first_image_url, needed_list, number, object, side, text};
 use super::{
     ApiAnswer, ApiRequest, Ask, Hit, Page, ProviderError, ProviderFailure, ProviderLimits, SafeSearch, SearchProvider,
     SkipReason,
@@ -102,18 +102,10 @@ fn hit(photo: &Value) -> Result<Hit, SkipReason> {
         return Err(SkipReason::NotAResult);
     }
     // The original where its owner allows it, else 1,024 pixels, else 640.
-    let mut image = Err(SkipReason::NoImage);
-    for (size, width, height) in
-        [("url_o", "width_o", "height_o"), ("url_l", "width_l", "height_l"), ("url_z", "width_z", "height_z")]
-    {
-        image = image_url(photo, size).map(|url| (url, side(photo, width), side(photo, height)));
-        if image.is_ok() {
-            break;
-        }
-    }
-    let (url, width, height) = image?;
+    let (name, url) = first_image_url(photo, &["url_o", "url_l", "url_z"])?;
+    let size = name.trim_start_matches("url_");
     let mut hit = Hit::new(url);
-    (hit.width, hit.height) = (width, height);
+    (hit.width, hit.height) = (side(photo, &format!("width_{size}")), side(photo, &format!("height_{size}")));
     hit.page_url = page_url(photo);
     hit.title = text(photo, "title");
     hit.creator = text(photo, "ownername");

@@ -5,7 +5,7 @@ use super::cursor::Cursor;
 use super::language::Language;
 use super::page::attribution;
 use super::query::{LineLimits, line};
-use super::reading::{image_url, needed_list, number, object, other_url, side, text, web_url};
+use super::reading::{first_image_url, needed_list, number, object, other_url, side, text, web_url};
 use super::{
     ApiAnswer, ApiRequest, Ask, Hit, Page, ProviderError, ProviderFailure, ProviderLimits, SearchProvider, SkipReason,
 };
@@ -60,17 +60,15 @@ impl SearchProvider for Pexels {
 
 fn hit(photo: &serde_json::Value) -> Result<Hit, SkipReason> {
     let sources = photo.get("src").ok_or(SkipReason::NoImage)?;
-    let original = image_url(sources, "original");
-    let is_original = original.is_ok();
-    let mut hit =
-        Hit::new(original.or_else(|_| image_url(sources, "large2x")).or_else(|_| image_url(sources, "large"))?);
+    let (size, url) = first_image_url(sources, &["original", "large2x", "large"])?;
+    let mut hit = Hit::new(url);
     hit.page_url = other_url(photo, "url");
     hit.title = text(photo, "alt");
     hit.creator = text(photo, "photographer");
     hit.license = Some("Pexels License".to_owned());
     hit.license_url = web_url("https://www.pexels.com/license/").ok();
     hit.attribution = attribution(&hit, "via Pexels");
-    if is_original {
+    if size == "original" {
         (hit.width, hit.height) = (side(photo, "width"), side(photo, "height"));
     }
     Ok(hit)

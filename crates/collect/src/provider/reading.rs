@@ -80,6 +80,20 @@ pub(super) fn image_url(value: &Value, name: &str) -> Result<Url, SkipReason> {
     }
 }
 
+/// The first usable address among several of one image, with its name; if there is none, why the first that there is cannot
+/// be used.
+pub(super) fn first_image_url<'a>(value: &Value, names: &[&'a str]) -> Result<(&'a str, Url), SkipReason> {
+    let mut reason = SkipReason::NoImage;
+    for name in names {
+        match image_url(value, name) {
+            Ok(url) => return Ok((name, url)),
+            Err(other) if reason == SkipReason::NoImage => reason = other,
+            Err(_) => {}
+        }
+    }
+    Err(reason)
+}
+
 /// The address of a page or a licence; a bad one is as good as none.
 pub(super) fn other_url(value: &Value, name: &str) -> Option<Url> {
     image_url(value, name).ok()
@@ -156,6 +170,16 @@ mod tests {
         assert_eq!((side(&value, "h"), side(&value, "b")), (None, Some(121_528)));
         assert_eq!([sides("1920 x 1080"), sides("1920×1080")], [Some((1920, 1080)); 2]);
         assert_eq!([sides(""), sides("big"), sides("0x5"), sides("-1x5")], [None; 4]);
+    }
+
+    #[test]
+    fn of_several_addresses_the_first_good_one_counts_or_the_first_reason() {
+        let value =
+            serde_json::json!({ "file": "file:///x", "user": "http://a@x.org/", "web": "https://x.org/", "none": "" });
+        let first = |names: &[&'static str]| first_image_url(&value, names).map(|(name, _)| name);
+        assert_eq!(first(&["absent", "file", "web"]), Ok("web"));
+        assert_eq!(first(&["none", "file", "user"]), Err(SkipReason::ForbiddenScheme));
+        assert_eq!(first(&["none", "absent"]), Err(SkipReason::NoImage));
     }
 
     #[test]
