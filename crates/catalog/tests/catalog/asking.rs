@@ -52,12 +52,12 @@ async fn who_refused_is_not_asked_by_another_process_until_then_and_is_forgiven_
         // The other search is free meanwhile, the refused one not before its time.
         let second = claimed(&catalog, "w", 30).await;
         assert_ne!(second.id, search.id);
-        catalog.record_refusal((second.id, "w"), &refusal(None, 30)).await.unwrap();
-        assert_eq!(catalog.list_refusals().await.unwrap(), [Refusal { refusals: 2, ..refusal(None, 30) }]);
-        assert_eq!(asked(31).await, Spending::Granted, "who asks anew after a refused key may have another key");
+        catalog.record_refusal((second.id, "w"), &refusal(None, 6_000)).await.unwrap();
+        assert_eq!(catalog.list_refusals().await.unwrap(), [Refusal { refusals: 2, ..refusal(None, 6_000) }]);
+        assert_eq!(asked(6_001).await, Spending::Granted, "who asks anew after a refused key may have another key");
 
-        let again = claimed(&catalog, "w", 40).await;
-        catalog.record_page((again.id, "w"), &NewPage::last(&[hit(1, 1)]), 41).await.unwrap();
+        let again = claimed(&catalog, "w", 6_002).await;
+        catalog.record_page((again.id, "w"), &NewPage::last(&[hit(1, 1)]), 6_003).await.unwrap();
         assert_eq!(catalog.list_refusals().await.unwrap(), []);
     }
 }
