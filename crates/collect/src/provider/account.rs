@@ -82,7 +82,10 @@ impl Account {
         if (200..300).contains(&answer.status) {
             return Ok(());
         }
-        let words = format!("HTTP {}: {}", answer.status, words_of(answer.body));
+        let words = match words_of(answer.body).trim() {
+            "" => format!("HTTP {}", answer.status),
+            words => format!("HTTP {}: {words}", answer.status),
+        };
         Err(match answer.status {
             402 | 429 => self.quota_spent(answer, &words),
             403 if speaks_of_quota(&words) => self.quota_spent(answer, &words),
