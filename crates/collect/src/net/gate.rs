@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 /// Longest wait of one fetch at one site's gate; whoever would wait longer comes back later.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// Sites that are remembered; with one more, those that nobody waits for are forgotten.
+/// Sites that are remembered; with one more, those where nobody is and that nobody waits for are forgotten.
 const MAX_SITES: usize = 4_096;
 
 /// Lets so many redirected fetches at a time into each site, and one each pause.
@@ -28,9 +28,10 @@ struct Site {
 }
 
 /// Leave to ask a site, until it is dropped.
-#[derive(Debug)]
 pub(super) struct Pass {
     _permit: OwnedSemaphorePermit,
+    /// A site where somebody is must not be forgotten: it would let in as many again.
+    _site: Arc<Site>,
 }
 
 impl Gate {
@@ -45,7 +46,7 @@ impl Gate {
         let permit = timeout_at(latest, Arc::clone(&site.permits).acquire_owned()).await.ok()?.ok()?;
         let start = site.reserve(self.pause.max(crawl_delay.unwrap_or_default()), latest)?;
         sleep_until(start).await;
-        Some(Pass { _permit: permit })
+        Some(Pass { _permit: permit, _site: site })
     }
 
     fn site(&self, name: &str) -> Arc<Site> {
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn sites_that_nobody_waits_for_are_forgotten() {
+    async fn sites_are_forgotten_but_not_where_somebody_is() {
         let gate = Gate::new(1, Duration::ZERO);
         let _inside = gate.enter("0.example", None).await.unwrap();
         for n in 1..=MAX_SITES {
@@ -133,5 +134,6 @@ mod tests {
         }
         let n_sites = gate.sites.lock().unwrap().len();
         assert!(n_sites <= 2, "{n_sites}");
+        assert!(gate.enter("0.example", None).await.is_none(), "it lets one in, who is still there");
     }
 }
