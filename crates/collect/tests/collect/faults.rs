@@ -32,7 +32,7 @@ use std::time::Duration;
 use affectory_core::Stop;
 use affectory_imaging::{RgbImage, encode_png};
 
-use super::stages::{Lab, picture};
+use super::stages::{Lab, pexels_at, picture};
 use super::support::{Reply, Request, Server};
 
 /// A lab that found these pictures at a server of images, and the server that told it.
@@ -43,10 +43,6 @@ async fn lab_that_found(numbers: Range<u32>, images: &Server) -> Lab {
     lab.plan(1).await;
     lab.search().await;
     lab
-}
-
-fn pexels_at(provider: &Server) -> String {
-    format!("[[provider]]\nkind = \"pexels\"\nbase_url = \"{}\"\npause_ms = 0\n", provider.url(""))
 }
 
 /// One page of results, as Pexels writes it.

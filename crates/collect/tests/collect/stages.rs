@@ -83,6 +83,11 @@ pub fn picture(shade: u8) -> Vec<u8> {
     encode_jpeg(&RgbImage::filled(40, 30, [shade, 90, 40]), 90).unwrap()
 }
 
+/// The settings of a provider of pictures by Pexels' words at this server.
+pub fn pexels_at(provider: &Server) -> String {
+    format!("[[provider]]\nkind = \"pexels\"\nbase_url = \"{}\"\npause_ms = 0\n", provider.url(""))
+}
+
 /// Answers as Pexels does: two pages of two photographs for each query.
 fn pexels(images: &Server) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
     let image = images.url("");
@@ -116,11 +121,7 @@ async fn a_plan_becomes_images_once_with_every_sighting() {
     })
     .await;
     let provider = Server::start(pexels(&images)).await;
-    let lab = Lab::with(&format!(
-        "[[provider]]\nkind = \"pexels\"\nbase_url = \"{}\"\npause_ms = 0\nmax_results = 160\n",
-        provider.url("")
-    ))
-    .await;
+    let lab = Lab::with(&(pexels_at(&provider) + "max_results = 160\n")).await;
     assert_eq!(lab.plan(1).await, 8);
     assert_eq!(lab.plan(1).await, 0);
     let searched = &lab.search().await[0];
@@ -153,9 +154,7 @@ async fn a_server_that_is_busy_is_asked_again_later_and_given_up_at_last() {
     })
     .await;
     let provider = Server::start(pexels(&images)).await;
-    let lab =
-        Lab::with(&format!("[[provider]]\nkind = \"pexels\"\nbase_url = \"{}\"\npause_ms = 0\n", provider.url("")))
-            .await;
+    let lab = Lab::with(&pexels_at(&provider)).await;
     lab.plan(1).await;
     lab.search().await;
     let first = lab.fetch().await;
@@ -183,9 +182,7 @@ async fn what_was_made_to_fill_a_memory_is_refused_by_its_header() {
     })
     .await;
     let provider = Server::start(pexels(&images)).await;
-    let lab =
-        Lab::with(&format!("[[provider]]\nkind = \"pexels\"\nbase_url = \"{}\"\npause_ms = 0\n", provider.url("")))
-            .await;
+    let lab = Lab::with(&pexels_at(&provider)).await;
     lab.plan(1).await;
     lab.search().await;
     lab.fetch().await;
@@ -201,9 +198,7 @@ async fn a_crawl_delay_holds_the_rest_of_the_host_back() {
     })
     .await;
     let provider = Server::start(pexels(&images)).await;
-    let mut lab =
-        Lab::with(&format!("[[provider]]\nkind = \"pexels\"\nbase_url = \"{}\"\npause_ms = 0\n", provider.url("")))
-            .await;
+    let mut lab = Lab::with(&pexels_at(&provider)).await;
     lab.settings.fetch.per_host = 1;
     lab.plan(1).await;
     lab.search().await;
@@ -232,11 +227,7 @@ async fn a_provider_that_misbehaves_costs_attempts_and_nothing_else() {
         _ => good(request),
     })
     .await;
-    let lab = Lab::with(&format!(
-        "[[provider]]\nkind = \"pexels\"\nbase_url = \"{}\"\npause_ms = 0\ndaily_budget = 12\n",
-        provider.url("")
-    ))
-    .await;
+    let lab = Lab::with(&(pexels_at(&provider) + "daily_budget = 12\n")).await;
     lab.plan(1).await;
     // A redirect is a wrong address: the provider is left alone until somebody looks.
     let first = &lab.search().await[0];
