@@ -14,8 +14,8 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 #[again]
 impl Catalog {
     /// Notes a request before it is sent, if the day's budget allows it, the provider has not refused to be asked now, and
-    /// `pause_ms` have passed since it was last asked, by whatever process. A request that is then not sent stays noted: the ledger may say too much, and
-    /// never too little.
+    /// `pause_ms` have passed since it was last asked, by whatever process. A request that is then not sent stays noted: the
+    /// ledger may say too much, and never too little.
     ///
     /// # Errors
     /// [`CatalogError::Database`].
